@@ -1,0 +1,152 @@
+"""Refusals: why a client is not let in, in both forms in which it may be told.
+
+One value holds a refusal; it knows its HTTP form (status and JSON body) and
+its event form (an ``error`` event, then a close frame whose reason is
+``<type>.<code>``), which is OpenAI's own way of refusing.
+"""
+
+import json
+import secrets
+
+import attrs
+
+
+def new_event_id() -> str:
+    """Return a fresh id for an event that the proxy itself sends."""
+    return "event_" + secrets.token_urlsafe(12)
+
+
+def error_event(
+    type: str,  # noqa: A002 - the field's own name in the API
+    code: str,
+    message: str,
+    *,
+    param: str | None = None,
+    client_event_id: str | None = None,
+) -> bytes:
+    """Return the JSON of an ``error`` server event.
+
+    Args:
+        type: Such as ``invalid_request_error``.
+        code: Such as ``model_not_found``.
+        message: A sentence for people.
+        param: The path of the field at fault, such as ``session.model``.
+        client_event_id: The ``event_id`` of the client event at fault.
+    """
+    error = {
+        "type": type,
+        "code": code,
+        "message": message,
+        "param": param,
+        "event_id": client_event_id,
+    }
+    event = {"type": "error", "event_id": new_event_id(), "error": error}
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@attrs.frozen
+class Refusal:
+    """Why a request is refused.
+
+    Attributes:
+        status: The HTTP status of the HTTP form.
+        type: The error's type, as the API spells it.
+        code: The error's code.
+        message: A sentence for people: what is wrong and what to do. No secrets.
+        close_code: The close code of the event form; None: only the HTTP form exists.
+        param: The query item or field at fault.
+        headers: Further headers of the HTTP form, such as ``Retry-After``.
+    """
+
+    status: int
+    type: str
+    code: str
+    message: str
+    close_code: int | None = None
+    param: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def body(self) -> bytes:
+        """Return the JSON body of the HTTP form."""
+        error = {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+        }
+        return json.dumps({"error": error}, ensure_ascii=False).encode() + b"\n"
+
+    def event(self) -> bytes:
+        """Return the JSON of the ``error`` event of the event form."""
+        return error_event(self.type, self.code, self.message, param=self.param)
+
+    @property
+    def close_reason(self) -> str:
+        """The reason in the close frame of the event form."""
+        return f"{self.type}.{self.code}"
+
+
+def _invalid(status: int, code: str, message: str, close_code: int, param: str | None) -> Refusal:
+    return Refusal(status, "invalid_request_error", code, message, close_code, param)
+
+
+def invalid_api_key(why: str) -> Refusal:
+    """Refuse a missing, wrong, expired or disabled token; ``why`` is a sentence."""
+    return _invalid(401, "invalid_api_key", why, 3000, None)
+
+
+def model_unknown(model: str) -> Refusal:
+    """Refuse a model that no channel has."""
+    message = f"The model {model!r} does not exist here. GET /v1/models lists the models you may use."
+    return _invalid(404, "model_not_found", message, 4004, "model")
+
+
+def model_not_allowed(model: str) -> Refusal:
+    """Refuse a model that the token may not use."""
+    message = f"This token may not use the model {model!r}. GET /v1/models lists the models it may use."
+    return _invalid(403, "model_not_found", message, 4004, "model")
+
+
+def invalid_intent(intent: str) -> Refusal:
+    """Refuse an ``intent`` that is neither ``realtime`` nor ``transcription``."""
+    message = f"Invalid intent {intent!r}. Supported values are: 'realtime' and 'transcription'."
+    return _invalid(400, "invalid_intent", message, 4000, "intent")
+
+
+def missing_model() -> Refusal:
+    """Refuse a client that named no model where no default can be found."""
+    message = "You must provide a model parameter, for example ?model=gpt-realtime-2.1."
+    return _invalid(400, "missing_model", message, 4000, "model")
+
+
+def rate_limit_exceeded(why: str, retry_after: int) -> Refusal:
+    """Refuse a token that has too many sessions; ``retry_after`` in seconds."""
+    return Refusal(
+        429,
+        "rate_limit_error",
+        "rate_limit_exceeded",
+        why,
+        1013,
+        headers=(("Retry-After", str(retry_after)),),
+    )
+
+
+def upstream_unavailable(why: str) -> Refusal:
+    """Refuse because no channel could serve; ``why`` names each one tried."""
+    return Refusal(503, "server_error", "upstream_unavailable", why, 1013)
+
+
+def bad_request(message: str, *, param: str | None = None) -> Refusal:
+    """Refuse a request that is not well formed (HTTP form only)."""
+    return Refusal(400, "invalid_request_error", "bad_request", message, param=param)
+
+
+def http_only(
+    status: int,
+    code: str,
+    message: str,
+    *headers: tuple[str, str],
+    type: str = "invalid_request_error",  # noqa: A002 - the field's own name in the API
+) -> Refusal:
+    """Return a refusal that exists in the HTTP form only, such as a 404 or a 426."""
+    return Refusal(status, type, code, message, headers=headers)
