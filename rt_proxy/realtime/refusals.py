@@ -41,7 +41,7 @@ def error_event(
         "event_id": client_event_id,
     }
     event = {"type": "error", "event_id": new_event_id(), "error": error}
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(event, separators=(",", ":")).encode()
 
 
 @attrs.frozen
@@ -74,7 +74,7 @@ class Refusal:
             "param": self.param,
             "code": self.code,
         }
-        return json.dumps({"error": error}, ensure_ascii=False).encode() + b"\n"
+        return json.dumps({"error": error}).encode() + b"\n"
 
     def event(self) -> bytes:
         """Return the JSON of the ``error`` event of the event form."""
@@ -97,13 +97,13 @@ def invalid_api_key(why: str) -> Refusal:
 
 def model_unknown(model: str) -> Refusal:
     """Refuse a model that no channel has."""
-    message = f"The model {model!r} does not exist here. GET /v1/models lists the models you may use."
+    message = f"The model {model!r} does not exist here; GET /v1/models lists what there is."
     return _invalid(404, "model_not_found", message, 4004, "model")
 
 
 def model_not_allowed(model: str) -> Refusal:
     """Refuse a model that the token may not use."""
-    message = f"This token may not use the model {model!r}. GET /v1/models lists the models it may use."
+    message = f"This token may not use the model {model!r}; GET /v1/models lists what it may."
     return _invalid(403, "model_not_found", message, 4004, "model")
 
 

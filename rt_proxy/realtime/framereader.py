@@ -1,0 +1,444 @@
+"""Cuts the bytes that arrive on one leg into pieces.
+
+``FrameReader`` finds runs of frames that may go on as they are, messages that
+somebody must read, control frames, and the faults of the peer (RFC 6455,
+section 5). It never awaits and keeps at most one unfinished frame, so that one
+call costs no more than the bytes it is given. What goes on is never copied
+more than once and never parsed; whether a message may go on unread is not
+decided here but by the ``NeedsReading`` that the leg was given.
+"""
+
+import secrets
+from collections.abc import Callable
+
+import attrs
+
+from rt_proxy.realtime.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FIN,
+    MASKED,
+    PING,
+    PONG,
+    TEXT,
+    Close,
+    Control,
+    Fault,
+    FaultKind,
+    Message,
+    Piece,
+    Run,
+    build_header,
+    is_legal_close_code,
+    mask,
+)
+
+#: A frame up to this size is waited for; a larger one that needs no reading goes on in fragments.
+WHOLE_FRAME_BYTES = 65_536
+#: The proof that a frame needs no reading is looked for in so many bytes of its payload.
+PEEK_BYTES = 1_024
+_FIRST_LOOK_BYTES = 96
+
+#: ``needs_reading(start, enough)`` says whether a text message that starts so must be read.
+#: It may answer None, "too short to tell", only where ``enough`` is false.
+NeedsReading = Callable[[bytes, bool], bool | None]
+
+#: The legal first bytes: no reserved bits, a known opcode, control frames whole.
+_LEGAL_FIRST = frozenset({0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8A})
+_OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+_ANY_SIZE = 1 << 63
+
+#: The size of a header by its second byte (mask bit and length).
+_HEADER_SIZE = tuple(
+    2 + {126: 2, 127: 8}.get(second & 0x7F, 0) + (4 if second & MASKED else 0)
+    for second in range(256)
+)
+
+
+class _FaultFound(Exception):  # noqa: N818 - not an error: it carries a value out of the walk
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def _violation(message: str, code: int = 1002) -> _FaultFound:
+    return _FaultFound(Fault(FaultKind.PROTOCOL, code, message))
+
+
+def _too_big(limit: int) -> _FaultFound:
+    message = f"The message is larger than {limit} bytes."
+    return _FaultFound(Fault(FaultKind.TOO_BIG, 1009, message))
+
+
+def _never(_start: bytes, _enough: bool) -> bool:
+    return False
+
+
+def _always(_start: bytes, _enough: bool) -> bool:
+    return True
+
+
+@attrs.define
+class _Held:
+    """A fragmented message that is kept back until it is known or whole."""
+
+    opcode: int
+    must_read: bool = False
+    raw: bytearray = attrs.field(factory=bytearray)
+    payload: bytearray = attrs.field(factory=bytearray)
+
+
+@attrs.define
+class _Streaming:
+    """A frame on its way through, in as many fragments as it arrives in."""
+
+    opcode: int
+    fin: bool
+    key: bytes | None
+    left: int
+    events: int
+
+
+@attrs.define
+class _Collecting:
+    """A large frame that must be read, on its way in."""
+
+    data: bytearray
+    size: int
+
+
+class FrameReader:
+    """Cuts the bytes of one leg into pieces (mutable: it holds the unfinished frame)."""
+
+    __slots__ = (
+        "_broken",
+        "_collecting",
+        "_held",
+        "_masked",
+        "_message_bytes",
+        "_message_open",
+        "_message_size",
+        "_needs_reading",
+        "_parsed_bytes",
+        "_remask",
+        "_rest",
+        "_streaming",
+    )
+
+    def __init__(
+        self,
+        *,
+        masked: bool,
+        needs_reading: NeedsReading = _always,
+        message_bytes: int,
+        parsed_bytes: int,
+        remask: bool = False,
+    ) -> None:
+        """Set the rules of one leg.
+
+        Args:
+            masked: Whether the peer must mask its frames (a client must, a server must not).
+            needs_reading: Which text messages are given whole, as ``Message``; default: all.
+            message_bytes: The largest message of any kind, in bytes of payload.
+            parsed_bytes: The largest message that is given whole.
+            remask: Whether frames that go on get a fresh mask (RFC 6455, 10.3).
+        """
+        self._masked = masked
+        self._needs_reading = needs_reading
+        self._message_bytes = message_bytes
+        self._parsed_bytes = parsed_bytes
+        self._remask = remask
+        self._rest = b""
+        self._broken = False
+        #: A message has begun and its last frame has not come.
+        self._message_open = False
+        self._message_size = 0
+        self._held: _Held | None = None
+        self._streaming: _Streaming | None = None
+        self._collecting: _Collecting | None = None
+
+    @property
+    def mid_frame(self) -> bool:
+        """Whether a frame has begun to arrive and is not whole yet."""
+        return bool(self._rest) or self._streaming is not None or self._collecting is not None
+
+    def follow(self, needs_reading: NeedsReading, *, remask: bool = False) -> None:
+        """From the next message on, follow another rule."""
+        self._needs_reading = needs_reading
+        self._remask = remask
+
+    def discard(self) -> None:
+        """From now on only control frames matter: read no message, refuse no size."""
+        self._needs_reading = _never
+        self._message_bytes = self._parsed_bytes = _ANY_SIZE
+        self._held = None
+        if self._collecting is not None:
+            self._rest = bytes(self._collecting.data)
+            self._collecting = None
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """Take what arrived and return the pieces in it, in order; a ``Fault`` is the last."""
+        pieces: list[Piece] = []
+        if self._broken:
+            return pieces
+        if self._collecting is not None:
+            collecting = self._collecting
+            collecting.data += data
+            if len(collecting.data) < collecting.size:
+                return pieces
+            self._collecting = None
+            data = bytes(collecting.data)
+        elif self._rest:
+            data = self._rest + data
+            self._rest = b""
+        try:
+            self._walk(data, self._stream(data, 0, pieces), pieces)
+        except _FaultFound as found:
+            self._broken = found.fault.kind is FaultKind.PROTOCOL
+            pieces.append(found.fault)
+        return pieces
+
+    def _walk(self, data: bytes, position: int, pieces: list[Piece]) -> None:
+        """Cut ``data`` from ``position`` on; what is unfinished stays in the reader.
+
+        A run grows over neighbouring frames that go on as they are, so that the
+        usual case, many small deltas in one read, costs one slice and one send.
+        """
+        end = len(data)
+        run_start = position
+        events = 0
+        try:
+            while end - position >= 2 and self._streaming is None:
+                first = data[position]
+                second = data[position + 1]
+                if (
+                    first not in _LEGAL_FIRST
+                    or (second >= MASKED) is not self._masked
+                    or (first & 0x08 and second & 0x7F > 125)
+                ):
+                    raise _violation(_what_is_wrong(first, second, must_mask=self._masked))
+                start = position + _HEADER_SIZE[second]
+                if start > end:
+                    break
+                length = second & 0x7F
+                if length >= 126:
+                    length = _extended_length(data, position, length)
+                frame_end = start + length
+                reads = self._reads(data, start, frame_end, first)
+                if reads is False and first > FIN and frame_end <= end and not self._remask:
+                    events += 1
+                    position = frame_end
+                    continue
+                self._flush(data, run_start, position, events, pieces)
+                run_start, events = position, 0
+                position = self._take(data, position, start, frame_end, reads, pieces)
+                if position == run_start:
+                    break
+                run_start = position
+        finally:
+            self._flush(data, run_start, position, events, pieces)
+            self._rest = data[position:]
+
+    @staticmethod
+    def _flush(data: bytes, start: int, end: int, events: int, pieces: list[Piece]) -> None:
+        if start < end:
+            untouched = start == 0 and end == len(data)
+            pieces.append(Run(data if untouched else memoryview(data)[start:end], events))
+
+    def _reads(self, data: bytes, start: int, frame_end: int, first: int) -> bool | None:
+        """Whether a frame's message must be read; None: a control frame, or too early to tell."""
+        opcode = first & 0x0F
+        if opcode >= CLOSE:
+            return None
+        held = self._held
+        if (opcode == CONTINUATION) is not self._message_open:
+            raise _violation("The fragments of messages are out of order.")
+        size = self._message_size + frame_end - start
+        if size > self._message_bytes:
+            raise _too_big(self._message_bytes)
+        if opcode == BINARY or (opcode == CONTINUATION and held is None):
+            return False
+        reads: bool | None = True
+        if held is None or not held.must_read:
+            before = b"" if held is None else bytes(held.payload)
+            reads = self._peek(before, data, start, frame_end, first >= FIN)
+        if reads and size > self._parsed_bytes:
+            raise _too_big(self._parsed_bytes)
+        return reads
+
+    def _peek(
+        self, before: bytes, data: bytes, start: int, frame_end: int, fin: bool
+    ) -> bool | None:
+        """Ask about the start of a message: of its first bytes, then of some more."""
+        end = min(frame_end, len(data))
+        whole = fin and frame_end == end
+        if not self._masked:
+            text = before + data[start : min(end, start + PEEK_BYTES)]
+            return self._needs_reading(text, whole or len(text) >= PEEK_BYTES)
+        key = data[start - 4 : start]
+        for size in (_FIRST_LOOK_BYTES, PEEK_BYTES):
+            stop = min(end, start + size)
+            text = before + mask(data[start:stop], key)
+            enough = (whole and stop == end) or len(text) >= PEEK_BYTES
+            reads = self._needs_reading(text, enough)
+            if reads is not None:
+                return reads
+        return None
+
+    def _take(
+        self,
+        data: bytes,
+        position: int,
+        start: int,
+        frame_end: int,
+        reads: bool | None,
+        pieces: list[Piece],
+    ) -> int:
+        """Take one frame that is no plain part of a run; return where the next one begins.
+
+        Where the frame must wait for more bytes, that is where it began itself.
+        """
+        first = data[position]
+        opcode = first & 0x0F
+        whole = frame_end <= len(data)
+        if opcode >= CLOSE:
+            if whole:
+                pieces.append(self._control(opcode, data, position, start, frame_end))
+            return frame_end if whole else position
+        if reads is None and not whole:
+            return position
+        if reads is False and not whole and frame_end - position <= WHOLE_FRAME_BYTES:
+            return position
+        if reads and not whole:
+            self._collecting = _Collecting(bytearray(data[position:]), frame_end - position)
+            return len(data)
+        self._message_open = first < FIN
+        if reads is False:
+            self._release_held(pieces)
+            self._note_size(frame_end - start)
+            key = data[start - 4 : start] if self._masked else None
+            events = 1 if opcode else 0
+            self._streaming = _Streaming(opcode, first >= FIN, key, frame_end - start, events)
+            return self._stream(data, start, pieces)
+        self._hold(data, position, start, frame_end, reads is True, pieces)
+        self._note_size(frame_end - start)
+        return frame_end
+
+    def _note_size(self, length: int) -> None:
+        self._message_size = self._message_size + length if self._message_open else 0
+
+    def _stream(self, data: bytes, position: int, pieces: list[Piece]) -> int:
+        """Pass on what is here of the frame in progress; return where the rest begins.
+
+        Chunks of a masked frame are multiples of four bytes, so that its key fits them all.
+        """
+        streaming = self._streaming
+        if streaming is None:
+            return position
+        size = min(streaming.left, len(data) - position)
+        last = size == streaming.left
+        if streaming.key is not None and not last:
+            size -= size % 4
+        if size == 0 and not last:
+            return position
+        end = position + size
+        first = streaming.opcode | (FIN if last and streaming.fin else 0)
+        chunk = self._reframed(first, data[position:end], streaming.key)
+        message_open = not last or self._message_open
+        pieces.append(Run(chunk, streaming.events, message_open))
+        streaming.opcode, streaming.events = CONTINUATION, 0
+        streaming.left -= size
+        if last:
+            self._streaming = None
+        return end
+
+    def _reframed(self, first: int, payload: bytes, key: bytes | None) -> bytes:
+        """Frame a payload that is masked with ``key`` as it is, or with a fresh key."""
+        if key is not None and self._remask:
+            fresh = secrets.token_bytes(4)
+            both = bytes(old ^ new for old, new in zip(key, fresh, strict=True))
+            return build_header(first, len(payload), fresh) + mask(payload, both)
+        return build_header(first, len(payload), key) + payload
+
+    def _hold(
+        self,
+        data: bytes,
+        position: int,
+        start: int,
+        frame_end: int,
+        must_read: bool,
+        pieces: list[Piece],
+    ) -> None:
+        """Take a whole frame of a message that is to be read, or may have to be."""
+        first = data[position]
+        raw = data[position:frame_end]
+        payload = data[start:frame_end]
+        if self._masked:
+            key = data[start - 4 : start]
+            if self._remask:
+                raw = self._reframed(first, payload, key)
+            payload = mask(payload, key)
+        if self._held is None:
+            if first >= FIN:
+                pieces.append(Message(first & 0x0F, payload, raw))
+                return
+            self._held = _Held(first & 0x0F)
+        held = self._held
+        held.raw += raw
+        held.payload += payload
+        if first >= FIN:
+            self._held = None
+            pieces.append(Message(held.opcode, bytes(held.payload), bytes(held.raw)))
+        else:
+            held.must_read = held.must_read or must_read
+
+    def _release_held(self, pieces: list[Piece]) -> None:
+        """Let fragments go on that were kept back only until their message was known."""
+        held, self._held = self._held, None
+        if held is not None:
+            pieces.append(Run(bytes(held.raw), 1, message_open=True))
+
+    def _control(
+        self, opcode: int, data: bytes, position: int, start: int, frame_end: int
+    ) -> Control | Close:
+        raw = data[position:frame_end]
+        payload = data[start:frame_end]
+        if self._masked:
+            payload = mask(payload, data[start - 4 : start])
+        return _read_close(payload, raw) if opcode == CLOSE else Control(opcode, payload, raw)
+
+
+def _extended_length(data: bytes, position: int, length: int) -> int:
+    """Read a length of two or eight bytes; it must be the shortest form (RFC 6455, 5.2)."""
+    size, least = (2, 126) if length == 126 else (8, 65_536)
+    value = int.from_bytes(data[position + 2 : position + 2 + size], "big")
+    if not least <= value < _ANY_SIZE:
+        raise _violation("The length of a frame is not in its shortest form.")
+    return value
+
+
+def _what_is_wrong(first: int, second: int, *, must_mask: bool) -> str:
+    if first & 0x70:
+        return "A reserved bit is set and no extension was negotiated."
+    if first & 0x0F not in _OPCODES:
+        return f"The opcode {first & 0x0F} is not known."
+    if (second >= MASKED) is not must_mask:
+        return "A frame of a client must be masked." if must_mask else "A server must not mask."
+    return "A control frame must be whole and carry at most 125 bytes."
+
+
+def _read_close(payload: bytes, raw: bytes) -> Close:
+    """Read a CLOSE frame (RFC 6455, 5.5.1 and 7.4)."""
+    if not payload:
+        return Close(1005, "", raw)
+    if len(payload) == 1:
+        raise _violation("A CLOSE frame of one byte.")
+    code = int.from_bytes(payload[:2], "big")
+    if not is_legal_close_code(code):
+        raise _violation(f"The close code {code} may not be sent.")
+    try:
+        reason = payload[2:].decode()
+    except UnicodeDecodeError:
+        raise _violation("The reason in a CLOSE frame is not UTF-8.", 1007) from None
+    return Close(code, reason, raw)

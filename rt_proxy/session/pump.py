@@ -1,0 +1,132 @@
+"""Moves what arrives on one leg to the other, in order, with nothing in between.
+
+There is no queue: a pump does not read on until its send has returned, and that
+is the backpressure. Neighbouring frames that go on untouched leave in one send.
+"""
+
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from rt_proxy.realtime import closing
+from rt_proxy.realtime.closing import Ending, Side
+from rt_proxy.realtime.conversation import Answer, Forward, Replace, Verdict
+from rt_proxy.realtime.frames import Close, Control, Fault, Message, Piece, Run
+from rt_proxy.session.leg import Leg
+
+
+@attrs.define
+class Tally:
+    """What went one way (mutable: it counts).
+
+    Attributes:
+        events: Messages that were taken from the source.
+        bytes: Bytes of the frames that were sent on.
+    """
+
+    events: int = 0
+    bytes: int = 0
+
+
+class _SessionOver(Exception):  # noqa: N818 - not an error: it carries an ending to the pump's end
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.word)
+        self.ending = ending
+
+
+class Pump:
+    """One direction of a session (mutable: it gathers what goes out next)."""
+
+    __slots__ = ("_decide", "_message_open", "_outgoing", "_sink", "_source", "tally")
+
+    def __init__(self, source: Leg, sink: Leg, decide: Callable[[bytes], Verdict]) -> None:
+        """Join two legs.
+
+        Args:
+            source: The leg that is read.
+            sink: The leg that is written.
+            decide: What happens to a message that must be read.
+        """
+        self._source = source
+        self._sink = sink
+        self._decide = decide
+        self._outgoing: list[bytes | memoryview] = []
+        self._message_open = False
+        self.tally = Tally()
+
+    async def run(self) -> Ending:
+        """Relay until something ends the session, and return what.
+
+        Cancelling loses what was read and not sent, and taints the sink where a
+        send was under way: it is for sessions that are over.
+        """
+        source = self._source
+        try:
+            while pieces := await source.read():
+                for piece in pieces:
+                    await self._relay(piece)
+                await self._flush()
+                source.data_at = trio.current_time()
+        except _SessionOver as over:
+            return over.ending
+        return _lost(source.side)
+
+    async def _relay(self, piece: Piece) -> None:
+        match piece:
+            case Run():
+                self._outgoing.append(piece.data)
+                self._message_open = piece.message_open
+                self.tally.events += piece.events
+            case Message():
+                self.tally.events += 1
+                await self._follow(self._decide(piece.payload), piece)
+            case Control():
+                await self._source.take_control(piece)
+            case Close():
+                await self._flush()
+                self._source.note_close(piece)
+                closed = closing.client_closed if self._from_client else closing.upstream_closed
+                raise _SessionOver(closed(piece.code, piece.reason))
+            case Fault():
+                await self._flush()
+                raise _SessionOver(closing.fault_ending(self._source.side, piece))
+
+    async def _follow(self, verdict: Verdict, message: Message) -> None:
+        match verdict:
+            case Forward():
+                self._outgoing.append(message.raw)
+                self._message_open = False
+            case Replace(payload):
+                self._outgoing.append(self._sink.frame(message.opcode, payload))
+                self._message_open = False
+            case Answer(payload):
+                await self._flush()
+                try:
+                    await self._source.send_event(payload)
+                except trio.BrokenResourceError:
+                    raise _SessionOver(_lost(self._source.side)) from None
+            case Ending():
+                await self._flush()
+                raise _SessionOver(verdict)
+
+    async def _flush(self) -> None:
+        """Send what has been gathered, at once and as one."""
+        outgoing = self._outgoing
+        if not outgoing:
+            return
+        frames = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
+        self._outgoing = []
+        self.tally.bytes += len(frames)
+        try:
+            await self._sink.send(frames, message_open=self._message_open)
+        except trio.BrokenResourceError:
+            raise _SessionOver(_lost(self._sink.side)) from None
+
+    @property
+    def _from_client(self) -> bool:
+        return self._source.side is Side.CLIENT
+
+
+def _lost(side: Side) -> Ending:
+    return closing.CLIENT_LOST if side is Side.CLIENT else closing.UPSTREAM_LOST

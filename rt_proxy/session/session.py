@@ -1,0 +1,113 @@
+"""One session: two pumps and a watchdog in a nursery, and one goodbye for both sides.
+
+Whoever notices first notes an ``Ending``. Sends that are under way may finish;
+then the work is cancelled, the record is made, and both legs are closed in
+parallel, each told what ``closing.py`` allows.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from rt_proxy.realtime import closing
+from rt_proxy.realtime.closing import Ending
+from rt_proxy.realtime.conversation import Conversation
+from rt_proxy.session.leg import Leg
+from rt_proxy.session.pump import Pump, Tally
+from rt_proxy.session.watchdog import Watchdog
+from rt_proxy.settings import Timeouts
+
+#: How long goodbyes may take where the session was cancelled from outside, in seconds.
+_CANCELLED_GOODBYE = 0.25
+
+
+class Session:
+    """A client's stay (mutable: it comes to an end).
+
+    Attributes:
+        ending: Why it ended; None while it lives.
+    """
+
+    def __init__(
+        self, client: Leg, upstream: Leg, conversation: Conversation, timeouts: Timeouts
+    ) -> None:
+        self.ending: Ending | None = None
+        self._client = client
+        self._upstream = upstream
+        self._conversation = conversation
+        self._timeouts = timeouts
+        self._ended = trio.Event()
+        self._up = Pump(client, upstream, conversation.on_client)
+        self._down = Pump(upstream, client, conversation.on_upstream)
+
+    @property
+    def up(self) -> Tally:
+        """What went from the client to the upstream."""
+        return self._up.tally
+
+    @property
+    def down(self) -> Tally:
+        """What went from the upstream to the client."""
+        return self._down.tally
+
+    def end(self, ending: Ending) -> None:
+        """End the session; the first ending decides."""
+        if self.ending is None:
+            self.ending = ending
+            self._ended.set()
+
+    async def run(self, report: Callable[[Ending], None]) -> None:
+        """Relay until the session ends, then close both legs.
+
+        Cancelling cuts the session: both sides are still told within a quarter
+        of a second, and ``report`` is called all the same.
+
+        Args:
+            report: Called once, when the work has ended and before the goodbyes.
+        """
+        goodbye = _CANCELLED_GOODBYE
+        try:
+            await self._work()
+            goodbye = self._timeouts.goodbye
+        finally:
+            self.end(closing.CUT)
+            ending = self.ending or closing.CUT
+            report(ending)
+            with trio.move_on_after(goodbye, shield=True):
+                await self._say_goodbye(ending)
+            with trio.CancelScope(shield=True):  # cutting cannot block
+                await self._client.wire.cut()
+                await self._upstream.wire.cut()
+
+    async def _work(self) -> None:
+        watchdog = Watchdog(
+            self._client,
+            self._upstream,
+            self._timeouts,
+            response_in_progress=lambda: self._conversation.response_in_progress,
+        )
+        async with trio.open_nursery() as work:
+            for part in (self._up.run, self._down.run, watchdog.run):
+                work.start_soon(self._end_with, part)
+            await self._ended.wait()
+            with trio.move_on_after(self._timeouts.goodbye):
+                await self._let_sends_finish()
+            work.cancel_scope.cancel("the session has ended")
+
+    async def _end_with(self, part: Callable[[], Awaitable[Ending]]) -> None:
+        self.end(await part())
+
+    async def _let_sends_finish(self) -> None:
+        """Wait for frames that are half out, except on the leg that is stuck."""
+        if self.ending is not closing.CLIENT_STALLED:
+            await self._client.wire.wait_sent()
+        if self.ending is not closing.UPSTREAM_STALLED:
+            await self._upstream.wire.wait_sent()
+
+    async def _say_goodbye(self, ending: Ending) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._close_client, ending)
+            nursery.start_soon(self._upstream.close, ending.upstream_code, ending.reason)
+
+    async def _close_client(self, ending: Ending) -> None:
+        await self._client.close(ending.client_code, ending.reason, event=ending.event())

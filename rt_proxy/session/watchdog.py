@@ -1,0 +1,147 @@
+"""Compares times with limits: everything that ages in a session is seen here.
+
+The data plane only notes times; nobody sets a deadline there. The watchdog
+sleeps until the first limit that could run out, and looks again. A limit whose
+time has not begun cannot run out before its whole length has passed, so nobody
+has to wake the watchdog. While we ourselves are the reason for a peer's
+silence, because its pump is stuck in a send, the clock does not count against
+that peer.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import trio
+
+from rt_proxy.realtime import closing
+from rt_proxy.realtime.closing import Ending, Side
+from rt_proxy.session.leg import Leg
+from rt_proxy.settings import Timeouts
+
+_FRAME_STALLED = {
+    Side.CLIENT: closing.CLIENT_FRAME_STALLED,
+    Side.UPSTREAM: closing.UPSTREAM_FRAME_STALLED,
+}
+_SEND_STALLED = {Side.CLIENT: closing.CLIENT_STALLED, Side.UPSTREAM: closing.UPSTREAM_STALLED}
+_PONG_TIMEOUT = {
+    Side.CLIENT: closing.CLIENT_PONG_TIMEOUT,
+    Side.UPSTREAM: closing.UPSTREAM_PONG_TIMEOUT,
+}
+
+
+def _limit(seconds: float) -> float:
+    """Return a limit in seconds; 0 in the settings means none."""
+    return seconds or math.inf
+
+
+class _Heartbeat:
+    """The pings of one leg (mutable: it follows them)."""
+
+    def __init__(self, leg: Leg, now: float, timeouts: Timeouts) -> None:
+        self.leg = leg
+        self._interval = _limit(timeouts.ping_interval)
+        self._patience = _limit(timeouts.pong)
+        self._sent = 0
+        self._sent_at = now
+
+    @property
+    def due(self) -> float:
+        """When the next ping, or the pong of the last one, is due."""
+        wait = self._patience if self.leg.awaits_pong else self._interval
+        return self._sent_at + wait
+
+    def is_late(self, now: float) -> bool:
+        """Whether a pong is overdue; a peer that we do not read is given another ping."""
+        if not self.leg.awaits_pong or now < self._sent_at + self._patience:
+            return False
+        if self.leg.wire.receiving_since is None or self.leg.mid_frame:
+            self.leg.forget_ping()
+            self._sent_at = now
+            return False
+        return True
+
+    async def beat(self, now: float) -> None:
+        """Send a ping if one is due, and if its pong could be read."""
+        if self.leg.awaits_pong or now < self._sent_at + self._interval:
+            return
+        self._sent_at = now
+        wire = self.leg.wire
+        if wire.receiving_since is not None and wire.sending_since is None:
+            self._sent += 1
+            await self.leg.ping(self._sent.to_bytes(4, "big"))
+
+
+class Watchdog:
+    """Ends a session when a limit has run out (mutable: it counts pings)."""
+
+    def __init__(
+        self,
+        client: Leg,
+        upstream: Leg,
+        timeouts: Timeouts,
+        *,
+        response_in_progress: Callable[[], bool],
+    ) -> None:
+        """Watch two legs.
+
+        Args:
+            client: The client leg.
+            upstream: The upstream leg.
+            timeouts: The limits.
+            response_in_progress: Whether the upstream owes the client something.
+        """
+        self._client = client
+        self._upstream = upstream
+        self._timeouts = timeouts
+        self._response_in_progress = response_in_progress
+        self._started = trio.current_time()
+
+    async def run(self) -> Ending:
+        """Watch until a limit has run out, and return the ending that this is.
+
+        Cancelling while a ping is being written taints that leg's wire.
+        """
+        now = trio.current_time()
+        beats = [_Heartbeat(leg, now, self._timeouts) for leg in (self._client, self._upstream)]
+        while True:
+            now = trio.current_time()
+            wake = math.inf
+            for due, ending in self._deadlines(now):
+                if due <= now:
+                    return ending
+                wake = min(wake, due)
+            for beat in beats:
+                if beat.is_late(now):
+                    return _PONG_TIMEOUT[beat.leg.side]
+                stalled = await self._beat(beat, now)
+                if stalled is not None:
+                    return stalled
+                wake = min(wake, beat.due)
+            await trio.sleep_until(wake)
+
+    async def _beat(self, beat: _Heartbeat, now: float) -> Ending | None:
+        try:
+            with trio.move_on_after(_limit(self._timeouts.send_stall)) as scope:
+                await beat.beat(now)
+        except trio.BrokenResourceError:
+            # The pump that reads this leg sees the end of it, and knows more.
+            return None
+        return _SEND_STALLED[beat.leg.side] if scope.cancelled_caught else None
+
+    def _deadlines(self, now: float) -> Iterator[tuple[float, Ending]]:
+        """Yield when each limit runs out if nothing happens, at the earliest."""
+        timeouts = self._timeouts
+        busy = self._response_in_progress()
+        yield self._started + _limit(timeouts.session), closing.SESSION_EXPIRED
+        client_idle = _limit(timeouts.client_idle)
+        yield (now if busy else self._client.data_at) + client_idle, closing.CLIENT_IDLE
+        silent = busy and self._upstream.wire.receiving_since is not None
+        upstream_idle = _limit(timeouts.upstream_idle)
+        yield (self._upstream.data_at if silent else now) + upstream_idle, closing.UPSTREAM_IDLE
+        for leg in (self._client, self._upstream):
+            since = leg.wire.sending_since
+            send_stall = _limit(timeouts.send_stall)
+            yield (now if since is None else since) + send_stall, _SEND_STALLED[leg.side]
+            waiting = leg.wire.receiving_since if leg.mid_frame else None
+            frame_stall = _limit(timeouts.frame_stall)
+            yield (now if waiting is None else waiting) + frame_stall, _FRAME_STALLED[leg.side]

@@ -1,0 +1,204 @@
+"""How log lines look, and where they go."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rt_proxy.observe.logs import JsonFormatter, TextFormatter, configure
+
+ANYTHING = st.text() | st.integers() | st.none() | st.lists(st.text())
+
+
+def logged(message: str = "session ended", *args: object, **extra: Any) -> logging.LogRecord:
+    """Return a log record of a fixed moment."""
+    level = extra.pop("level", logging.INFO)
+    record = logging.LogRecord("rt_proxy.session", level, "", 0, message, args, None)
+    record.created = 1795438800.1234
+    vars(record).update(extra)
+    return record
+
+
+def failed() -> Any:
+    """Return the exc_info of an exception."""
+    try:
+        raise ValueError("first\nsecond")
+    except ValueError as error:
+        return type(error), error, error.__traceback__
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say that it is one."""
+        return True
+
+
+@pytest.fixture
+def logging_put_back() -> Iterator[None]:
+    """Put the process's logging back as it was."""
+    root, ours = logging.getLogger(), logging.getLogger("rt_proxy")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+
+
+def test_text_line() -> None:
+    """Time in UTC, level, message, then fields; what is not plain stands in quotes."""
+    fields = {
+        "key": "value",
+        "two": "two words",
+        "number": 1.5,
+        "empty": "",
+        "quote": 'a"b\\c',
+        "address": "[::1]",
+        "list": ["a: HTTP 401", "b"],
+        "equals": "a=b",
+    }
+
+    assert TextFormatter().format(logged(fields=fields)) == (
+        "2026-11-23T13:00:00.123Z INFO  session ended  "
+        'key=value two="two words" number=1.5 empty="" quote="a\\"b\\\\c" address="[::1]" '
+        'list="a: HTTP 401; b" equals="a=b"'
+    )
+
+
+def test_text_line_without_fields() -> None:
+    """A record without fields ends with its message."""
+    line = TextFormatter().format(logged("listening on %s", "http://h"))
+
+    assert line == "2026-11-23T13:00:00.123Z INFO  listening on http://h"
+
+
+def test_text_escapes() -> None:
+    """Nothing that moves a terminal or ends a line gets through, in message or field."""
+    hostile = "a\r\n\x00\x1b[2J\x7f\x9b\u2028\u202e\udc80b"
+    line = TextFormatter().format(logged(hostile, fields={"reason": hostile}))
+
+    assert line.isprintable()
+    assert "a\\r\\n\\x00\\x1b[2J\\x7f\\x9b\\u2028\\u202e\\udc80b" in line
+
+
+def test_text_exception() -> None:
+    """A traceback is a field of the same line."""
+    line = TextFormatter().format(logged("bug", exc_info=failed(), stack_info="a\nb"))
+
+    assert line.isprintable()
+    assert 'exception="Traceback (most recent call last):\\n' in line
+    assert 'ValueError: first\\nsecond"' in line
+    assert line.endswith('stack="a\\nb"')
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        (logging.INFO, " INFO  "),
+        (logging.WARNING, " \x1b[33mWARNING\x1b[0m "),
+        (logging.ERROR, " \x1b[31mERROR\x1b[0m "),
+    ],
+)
+def test_colour(level: int, shown: str) -> None:
+    """The level has a colour only where that was asked for."""
+    assert shown in TextFormatter(colour=True).format(logged(level=level))
+    assert "\x1b" not in TextFormatter().format(logged(level=level))
+
+
+def test_json_line() -> None:
+    """Time, level, logger and message come first, then the fields as they are."""
+    fields = {"count": 1, "list": ["a"], "text": 'a"\n\x1b\x7fü'}
+    line = JsonFormatter().format(logged(fields=fields))
+
+    assert line.isprintable()
+    assert list(json.loads(line).items()) == [
+        ("time", "2026-11-23T13:00:00.123Z"),
+        ("level", "info"),
+        ("logger", "rt_proxy.session"),
+        ("message", "session ended"),
+        *fields.items(),
+    ]
+
+
+def test_json_head_cannot_be_taken() -> None:
+    """No field replaces the time, the level, the logger or the message."""
+    line = JsonFormatter().format(logged(fields={"level": "x", "message": "y", "time": "z"}))
+
+    assert json.loads(line) == json.loads(JsonFormatter().format(logged()))
+
+
+def test_json_exception() -> None:
+    """A traceback is a text field."""
+    line = json.loads(JsonFormatter().format(logged("bug", exc_info=failed())))
+
+    assert line["exception"].startswith("Traceback")
+    assert line["exception"].endswith("ValueError: first\nsecond")
+
+
+def test_json_takes_any_value() -> None:
+    """What JSON has no form for is told as its text."""
+    line = json.loads(JsonFormatter().format(logged(fields={"error": ValueError("x")})))
+
+    assert line["error"] == "x"
+
+
+@given(st.text(), st.dictionaries(st.sampled_from("abc"), ANYTHING))
+def test_one_record_is_one_line(message: str, fields: dict[str, object]) -> None:
+    """Whatever message and fields contain, a record is one line that a terminal can show."""
+    record = logged("%s", message, fields=fields)
+
+    assert TextFormatter().format(record).isprintable()
+    line = JsonFormatter().format(record)
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["message"] == message
+
+
+@pytest.mark.usefixtures("logging_put_back")
+def test_configure_levels() -> None:
+    """The level is that of rt-proxy; other libraries may only warn."""
+    stream = io.StringIO()
+    configure("json", "debug", stream)
+    logging.getLogger("rt_proxy.session").debug("ours")
+    logging.getLogger("trio-websocket").info("theirs")
+    logging.getLogger("trio-websocket").warning("warned")
+    configure("json", "error", stream)
+    logging.getLogger("rt_proxy").warning("too low")
+
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == [
+        "ours",
+        "warned",
+    ]
+
+
+@pytest.mark.usefixtures("logging_put_back")
+def test_configure_again_replaces() -> None:
+    """A second call leaves one handler, so that no record is written twice."""
+    first, second = io.StringIO(), io.StringIO()
+    configure("text", "info", first)
+    configure("text", "info", second)
+    logging.getLogger("rt_proxy").info("once")
+
+    assert first.getvalue() == ""
+    assert second.getvalue().endswith(" INFO  once\n")
+
+
+@pytest.mark.usefixtures("logging_put_back")
+def test_configure_colours_a_terminal() -> None:
+    """Only a terminal gets colours, and only in text."""
+    terminal, file, as_json = Terminal(), io.StringIO(), Terminal()
+    configure("text", "info", terminal)
+    logging.getLogger("rt_proxy").warning("x")
+    configure("text", "info", file)
+    logging.getLogger("rt_proxy").warning("x")
+    configure("json", "info", as_json)
+    logging.getLogger("rt_proxy").warning("x")
+
+    assert "\x1b[33m" in terminal.getvalue()
+    assert "\x1b" not in file.getvalue() + as_json.getvalue()
