@@ -4,12 +4,21 @@ Values only: nothing here reads a file, an environment variable or a clock.
 ``configfile.py`` makes these values from TOML; embedders may build them directly.
 """
 
+import ipaddress
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
+from urllib.parse import urlsplit
 
 import attrs
+
+
+def no_limit_if_zero(seconds: float) -> float:
+    """Return a deadline's length, endless where the setting is 0."""
+    return seconds or math.inf
+
 
 Provider = Literal["openai", "azure", "compatible", "simulator"]
 Auth = Literal["bearer", "api-key", "none"]
@@ -158,6 +167,126 @@ class Settings:
     limits: Limits = attrs.field(factory=Limits)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     log: LogSettings = attrs.field(factory=LogSettings)
-    prices: Mapping[str, PriceSettings] = attrs.field(
-        factory=lambda: MappingProxyType({})
-    )
+    prices: Mapping[str, PriceSettings] = attrs.field(factory=lambda: MappingProxyType({}))
+
+
+#: Seconds. A stuck send leaves an upstream's pings unanswered, and they come every 20 seconds.
+_LONGEST_SEND_STALL = 15
+
+
+def check(settings: Settings) -> list[str]:
+    """Return every rule that the settings break, each as ``place: what is wrong``.
+
+    Only what needs no knowledge of a provider; ``rt_proxy.channels.problems`` has the rest.
+    """
+    return [
+        *_wrong_channels(settings.channels),
+        *_wrong_default_model(settings),
+        *_wrong_listen(settings.listen),
+        *_wrong_limits(settings.limits),
+        *_wrong_timeouts(settings.timeouts),
+        *_wrong_prices(settings.prices),
+    ]
+
+
+def _wrong_channels(channels: tuple[ChannelSettings, ...]) -> Iterator[str]:
+    if not channels:
+        yield "channels: there is none; at least one [[channels]] is needed"
+    first_of_name: dict[str, int] = {}
+    for index, channel in enumerate(channels):
+        first = first_of_name.setdefault(channel.name, index)
+        if first != index:
+            yield f"channels[{index}].name: is the name of channels[{first}] too"
+        if not _is_word(channel.name):
+            yield f"channels[{index}].name: must be a visible text without spaces"
+
+
+def _wrong_default_model(settings: Settings) -> Iterator[str]:
+    model = settings.default_model
+    if model is None:
+        return
+    if model == "*" or not _is_word(model):
+        yield "default_model: must be the name of one model"
+    elif settings.channels and not any(
+        model in channel.models or "*" in channel.models for channel in settings.channels
+    ):
+        yield "default_model: no channel serves this model; add it to the models of one"
+
+
+def _wrong_listen(listen: ListenSettings) -> Iterator[str]:
+    if not _is_word(listen.host):
+        yield "listen.host: must be a host name or an address; 0.0.0.0 and :: mean every one"
+    if not 0 <= listen.port <= 65_535:
+        yield "listen.port: must be from 0 (any free port) to 65535"
+    for index, origin in enumerate(listen.origins or ()):
+        if not _is_origin(origin):
+            yield (
+                f"listen.origins[{index}]: must be what a browser sends, such as "
+                "https://app.example.com, without a path"
+            )
+    for index, network in enumerate(listen.trusted_proxies):
+        if not _is_network(network):
+            yield (
+                f"listen.trusted_proxies[{index}]: must be an address or a network, "
+                "such as 127.0.0.1 or 10.0.0.0/8"
+            )
+
+
+def _wrong_limits(limits: Limits) -> Iterator[str]:
+    for name in ("sessions", "sessions_per_address"):
+        if getattr(limits, name) < 0:
+            yield f"limits.{name}: must not be negative; 0 switches it off"
+    for name in ("head_bytes", "message_bytes", "parsed_bytes"):
+        if getattr(limits, name) < 1:
+            yield f"limits.{name}: must be at least 1"
+    if limits.parsed_bytes > limits.message_bytes:
+        yield f"limits.parsed_bytes: must not exceed message_bytes, {limits.message_bytes}"
+
+
+def _wrong_timeouts(timeouts: Timeouts) -> Iterator[str]:
+    for field in attrs.fields(Timeouts):
+        if not _is_amount(getattr(timeouts, field.name)):
+            yield f"timeouts.{field.name}: must be a number of seconds, 0 or more"
+    if timeouts.send_stall > _LONGEST_SEND_STALL:
+        yield (
+            f"timeouts.send_stall: must not exceed {_LONGEST_SEND_STALL}, "
+            "for upstreams ping every 20 seconds"
+        )
+
+
+def _wrong_prices(prices: Mapping[str, PriceSettings]) -> Iterator[str]:
+    for model, price in prices.items():
+        for field in attrs.fields(PriceSettings):
+            amount = getattr(price, field.name)
+            if amount is not None and not _is_amount(amount):
+                yield f'prices."{model}".{field.name}: must be an amount in USD, 0 or more'
+
+
+def _is_word(text: str) -> bool:
+    """Tell whether a text can stand in a log line or a host name as one word."""
+    return text.isprintable() and len(text.split()) == 1 and text == text.strip()
+
+
+def _is_amount(number: float) -> bool:
+    return math.isfinite(number) and number >= 0
+
+
+def _is_origin(text: str) -> bool:
+    """Tell whether a browser can send this as ``Origin`` (RFC 6454, section 6.2)."""
+    if text == "null":  # a sandboxed page, or one from a file
+        return True
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port  # raises if the port is no number
+    except ValueError:
+        return False
+    whole = f"{parts.scheme}://{parts.netloc}"
+    return bool(host) and text.lower() == whole.lower() and "@" not in text and _is_word(text)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True

@@ -106,6 +106,9 @@ MODEL_CHANGED = _own(
     "model_changed", 4004, "The upstream shows another model than this session was opened for."
 )
 CUT = _own("cut", 1001, "The proxy is stopping at once; connect again.", error_type=_UPSTREAM_FAULT)
+INTERNAL_ERROR = _own(
+    "internal_error", 1011, "The proxy failed; its log says more.", error_type=_UPSTREAM_FAULT
+)
 
 #: Every ending with one fixed meaning, for the docs and their test.
 FIXED_ENDINGS = (
@@ -125,6 +128,7 @@ FIXED_ENDINGS = (
     TOKEN_EXPIRED,
     MODEL_CHANGED,
     CUT,
+    INTERNAL_ERROR,
 )
 
 

@@ -30,7 +30,7 @@ _CREDENTIAL_HEADERS = (b"api-key", b"x-api-key")
 _CREDENTIAL_QUERY_KEYS = ("token", "api-key", "api_key")
 
 # A request target in absolute form (RFC 9112 3.2.2).
-_ORIGIN = re.compile(r"https?://[^/?]*", re.IGNORECASE)
+_ORIGIN = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE)
 # RFC 9110 5.6.2.
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # Base64 of 16 bytes (RFC 6455 4.2.1).
@@ -38,16 +38,12 @@ _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
 def _path_of(target: str) -> str:
-    return _ORIGIN.sub("", target.partition("?")[0], count=1)
-
-
-def _show_path(target: str) -> str:
-    return repr(_path_of(target))
+    return _ORIGIN.sub("", target.partition("?")[0])
 
 
 @attrs.frozen
 class RequestHead:
-    """The head of an HTTP request; its repr shows neither the query nor the headers.
+    """The head of an HTTP request; its repr shows neither target nor headers.
 
     Attributes:
         method: Such as ``GET``, as sent.
@@ -57,7 +53,7 @@ class RequestHead:
     """
 
     method: str
-    target: str = attrs.field(repr=_show_path)
+    target: str = attrs.field(repr=False)
     headers: tuple[tuple[bytes, bytes], ...] = attrs.field(repr=False)
     http_version: str = "1.1"
 

@@ -150,3 +150,51 @@ def http_only(
 ) -> Refusal:
     """Return a refusal that exists in the HTTP form only, such as a 404 or a 426."""
     return Refusal(status, type, code, message, headers=headers)
+
+
+def head_timeout() -> Refusal:
+    """Refuse a visitor whose request head did not arrive in time."""
+    return http_only(408, "head_timeout", "The request head did not arrive in time.")
+
+
+def origin_not_allowed() -> Refusal:
+    """Refuse a browser whose page is not listed."""
+    message = "Pages of this origin may not connect here (the setting listen.origins)."
+    return http_only(403, "origin_not_allowed", message)
+
+
+def at_capacity(retry_after: int) -> Refusal:
+    """Refuse because the proxy holds as many sessions as it may; ``retry_after`` in seconds."""
+    message = "The proxy holds as many sessions as it may; try again later."
+    retry = ("Retry-After", str(retry_after))
+    return http_only(503, "at_capacity", message, retry, type="server_error")
+
+
+def too_many_from_address(retry_after: int) -> Refusal:
+    """Refuse because one address holds as many sessions as it may."""
+    message = "Too many sessions from this address; close one or try again later."
+    retry = ("Retry-After", str(retry_after))
+    return http_only(429, "rate_limit_exceeded", message, retry, type="rate_limit_error")
+
+
+def draining(retry_after: int) -> Refusal:
+    """Refuse because the proxy is shutting down."""
+    message = "The proxy is shutting down; connect again."
+    retry = ("Retry-After", str(retry_after))
+    return http_only(503, "drain", message, retry, type="server_error")
+
+
+def beta_not_served() -> Refusal:
+    """Refuse a client of the Beta dialect where no channel speaks it (as OpenAI does)."""
+    message = (
+        "No channel here speaks the Realtime Beta dialect. Leave out the OpenAI-Beta header "
+        "or the openai-beta subprotocol, and use the GA events."
+    )
+    return _invalid(400, "beta_api_shape_disabled", message, 4000, None)
+
+
+def ga_not_served(model: str | None) -> Refusal:
+    """Refuse a client of the GA dialect where only Beta channels have the model."""
+    named = "" if model is None else f" for the model {model!r}"
+    message = f"No channel{named} speaks the GA dialect; its channels serve Beta clients only."
+    return _invalid(404, "model_not_found", message, 4004, "model")

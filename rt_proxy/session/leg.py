@@ -108,9 +108,9 @@ class Leg:
         """From the next message on, read only what the rule says."""
         self._frames.follow(needs_reading, remask=remask)
 
-    def unread(self, pieces: Sequence[Piece]) -> None:
-        """Put pieces back; the next read gives them first."""
-        self._pieces = pieces
+    def unread_first(self, piece: Piece) -> None:
+        """Put a piece back; the next read gives it first."""
+        self._pieces = (piece, *self._pieces)
 
     async def read(self) -> Sequence[Piece]:
         """Wait for pieces; an empty sequence means that the peer is gone.

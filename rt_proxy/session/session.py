@@ -6,6 +6,7 @@ parallel, each told what ``closing.py`` allows.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import trio
 
@@ -13,7 +14,7 @@ from rt_proxy.realtime import closing
 from rt_proxy.realtime.closing import Ending
 from rt_proxy.realtime.conversation import Conversation
 from rt_proxy.session.leg import Leg
-from rt_proxy.session.pump import Pump, Tally
+from rt_proxy.session.pump import Pump
 from rt_proxy.session.watchdog import Watchdog
 from rt_proxy.settings import Timeouts
 
@@ -41,14 +42,21 @@ class Session:
         self._down = Pump(upstream, client, conversation.on_upstream)
 
     @property
-    def up(self) -> Tally:
-        """What went from the client to the upstream."""
-        return self._up.tally
+    def response_in_progress(self) -> bool:
+        """Whether the upstream owes the client the rest of a response."""
+        return self._conversation.response_in_progress
 
-    @property
-    def down(self) -> Tally:
-        """What went from the upstream to the client."""
-        return self._down.tally
+    def figures(self) -> dict[str, Any]:
+        """Return what went through, under the names of the session record."""
+        up, down = self._up.tally, self._down.tally
+        return {
+            "events_up": up.events,
+            "events_down": down.events,
+            "bytes_up": up.bytes,
+            "bytes_down": down.bytes,
+            "responses": self._conversation.responses,
+            "usage": self._conversation.usage(),
+        }
 
     def end(self, ending: Ending) -> None:
         """End the session; the first ending decides."""
@@ -69,6 +77,9 @@ class Session:
         try:
             await self._work()
             goodbye = self._timeouts.goodbye
+        except Exception:
+            self.end(closing.INTERNAL_ERROR)
+            raise
         finally:
             self.end(closing.CUT)
             ending = self.ending or closing.CUT
@@ -84,7 +95,7 @@ class Session:
             self._client,
             self._upstream,
             self._timeouts,
-            response_in_progress=lambda: self._conversation.response_in_progress,
+            response_in_progress=lambda: self.response_in_progress,
         )
         async with trio.open_nursery() as work:
             for part in (self._up.run, self._down.run, watchdog.run):

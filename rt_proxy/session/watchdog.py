@@ -16,7 +16,7 @@ import trio
 from rt_proxy.realtime import closing
 from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.session.leg import Leg
-from rt_proxy.settings import Timeouts
+from rt_proxy.settings import Timeouts, no_limit_if_zero
 
 _FRAME_STALLED = {
     Side.CLIENT: closing.CLIENT_FRAME_STALLED,
@@ -29,18 +29,13 @@ _PONG_TIMEOUT = {
 }
 
 
-def _limit(seconds: float) -> float:
-    """Return a limit in seconds; 0 in the settings means none."""
-    return seconds or math.inf
-
-
 class _Heartbeat:
     """The pings of one leg (mutable: it follows them)."""
 
     def __init__(self, leg: Leg, now: float, timeouts: Timeouts) -> None:
         self.leg = leg
-        self._interval = _limit(timeouts.ping_interval)
-        self._patience = _limit(timeouts.pong)
+        self._interval = no_limit_if_zero(timeouts.ping_interval)
+        self._patience = no_limit_if_zero(timeouts.pong)
         self._sent = 0
         self._sent_at = now
 
@@ -121,7 +116,7 @@ class Watchdog:
 
     async def _beat(self, beat: _Heartbeat, now: float) -> Ending | None:
         try:
-            with trio.move_on_after(_limit(self._timeouts.send_stall)) as scope:
+            with trio.move_on_after(no_limit_if_zero(self._timeouts.send_stall)) as scope:
                 await beat.beat(now)
         except trio.BrokenResourceError:
             # The pump that reads this leg sees the end of it, and knows more.
@@ -132,16 +127,16 @@ class Watchdog:
         """Yield when each limit runs out if nothing happens, at the earliest."""
         timeouts = self._timeouts
         busy = self._response_in_progress()
-        yield self._started + _limit(timeouts.session), closing.SESSION_EXPIRED
-        client_idle = _limit(timeouts.client_idle)
+        yield self._started + no_limit_if_zero(timeouts.session), closing.SESSION_EXPIRED
+        client_idle = no_limit_if_zero(timeouts.client_idle)
         yield (now if busy else self._client.data_at) + client_idle, closing.CLIENT_IDLE
         silent = busy and self._upstream.wire.receiving_since is not None
-        upstream_idle = _limit(timeouts.upstream_idle)
+        upstream_idle = no_limit_if_zero(timeouts.upstream_idle)
         yield (self._upstream.data_at if silent else now) + upstream_idle, closing.UPSTREAM_IDLE
         for leg in (self._client, self._upstream):
             since = leg.wire.sending_since
-            send_stall = _limit(timeouts.send_stall)
+            send_stall = no_limit_if_zero(timeouts.send_stall)
             yield (now if since is None else since) + send_stall, _SEND_STALLED[leg.side]
             waiting = leg.wire.receiving_since if leg.mid_frame else None
-            frame_stall = _limit(timeouts.frame_stall)
+            frame_stall = no_limit_if_zero(timeouts.frame_stall)
             yield (now if waiting is None else waiting) + frame_stall, _FRAME_STALLED[leg.side]

@@ -1,0 +1,160 @@
+"""The tables of a run, as text."""
+
+from collections.abc import Callable, Iterator, Sequence
+from operator import sub, truediv
+from statistics import median
+
+import attrs
+import figures
+from figures import Mode, Sample, Spread
+from relays import Relay, Transport
+
+#: Columns of words; all others hold numbers, and stand at the right.
+_WORDS = ("mode", "upstream", "relay", "target", "verdict", "note")
+#: A relay that lets less than this share of the events through in time has a growing queue.
+_KEEPS_UP = 0.97
+
+Row = tuple[str, ...]
+
+
+@attrs.frozen
+class Group:
+    """The samples of one relay in one mode and transport, and those it is compared with."""
+
+    mode: Mode
+    transport: Transport
+    relay: Relay
+    own: Sequence[Sample]
+    plain: Sequence[Sample]
+    direct: Sequence[Sample]
+
+    @property
+    def names(self) -> Row:
+        """The first cells of its row."""
+        return (self.mode, self.transport.upper(), self.relay)
+
+    def middle(self, figure: Callable[[Sample], float]) -> float:
+        """The median of a figure."""
+        return median(figure(sample) for sample in self.own)
+
+
+def report(samples: Sequence[Sample]) -> str:
+    """All tables for which something was measured."""
+    tables = (_cpu(samples), _memory(samples), _delays(samples), _openings(samples))
+    return "\n".join(table for table in tables if table)
+
+
+def _cpu(samples: Sequence[Sample]) -> str:
+    modes = (Mode.PING_PONG, Mode.BURSTS, Mode.PACED)
+    return _table(
+        "CPU of the relay per event: user + system; an event is one message relayed one way",
+        "mode upstream relay sessions events/s core us/event of-plain range target verdict",
+        [_cpu_row(group) for group in _groups(samples, *modes)],
+    )
+
+
+def _cpu_row(group: Group) -> Row:
+    sessions = f"{group.own[0].sessions}"
+    rate = f"{group.middle(figures.events_per_second):,.0f}"
+    if group.relay is Relay.DIRECT:
+        return (*group.names, sessions, rate, "-", "-", "-", "-", "", "")
+    cpu = f"{group.middle(figures.cpu_per_event):.1f}"
+    core = f"{group.middle(figures.core_share):.0%}"
+    ratio = figures.compare(figures.cpu_per_event, truediv, group.own, group.plain)
+    cells = (*group.names, sessions, rate, core, cpu)
+    if ratio is None or group.relay is Relay.PLAIN:
+        return (*cells, "-", "-", "", "")
+    target = figures.CPU_TARGETS[group.mode, group.transport]
+    shares = (f"{ratio.middle:.2f}", f"{ratio.low:.2f}-{ratio.high:.2f}")
+    return (*cells, *shares, f"<= {target:.2f}", _verdict(ratio.middle, target))
+
+
+def _memory(samples: Sequence[Sample]) -> str:
+    return _table(
+        "Memory per idle session: growth of the relay's process / sessions, in KiB",
+        "mode upstream relay sessions MiB-before resident PSS USS target verdict",
+        [_memory_row(group) for group in _groups(samples, Mode.IDLE)],
+    )
+
+
+def _memory_row(group: Group) -> Row:
+    before = group.middle(figures.mib_before)
+    kinds = (figures.rss_per_session, figures.pss_per_session, figures.uss_per_session)
+    rss, pss, uss = (group.middle(kind) for kind in kinds)
+    cells = (*group.names, f"{group.own[0].sessions}", f"{before:.1f}")
+    cells = (*cells, f"{rss:.1f}", f"{pss:.1f}", f"{uss:.1f}")
+    if group.relay is not Relay.RT_PROXY:
+        return (*cells, "", "")
+    target = figures.MEMORY_TARGET
+    return (*cells, f"<= {target:.0f}", _verdict(rss, target))
+
+
+def _delays(samples: Sequence[Sample]) -> str:
+    return _table(
+        "Delay of an event from sender to receiver, in ms, and what the relay adds to direct",
+        "mode upstream relay sessions p50 p99 p99.9 added-p50 added-p99 added-p99.9 note",
+        [_delay_row(group) for group in _groups(samples, Mode.PACED)],
+    )
+
+
+def _delay_row(group: Group) -> Row:
+    kinds = (figures.delay_p50, figures.delay_p99, figures.delay_p999)
+    delays = [f"{group.middle(kind):.2f}" for kind in kinds]
+    cells = (*group.names, f"{group.own[0].sessions}", *delays)
+    if group.relay is Relay.DIRECT:
+        return (*cells, "-", "-", "-", "")
+    added = [figures.compare(kind, sub, group.own, group.direct) for kind in kinds]
+    through = figures.compare(figures.events_per_second, truediv, group.own, group.direct)
+    behind = through is not None and through.middle < _KEEPS_UP
+    return (*cells, *map(_added, added), "falls behind" if behind else "")
+
+
+def _openings(samples: Sequence[Sample]) -> str:
+    return _table(
+        "Sessions opened, up to session.created",
+        "mode upstream relay sessions opened/s CPU-ms/session",
+        [_opening_row(group) for group in _groups(samples, Mode.OPENING)],
+    )
+
+
+def _opening_row(group: Group) -> Row:
+    rate = f"{group.middle(figures.events_per_second):,.0f}"
+    cpu = f"{group.middle(figures.cpu_per_event) / 1e3:.2f}"
+    cells = (*group.names, f"{group.own[0].sessions}", rate)
+    return (*cells, "-" if group.relay is Relay.DIRECT else cpu)
+
+
+def _groups(samples: Sequence[Sample], *modes: Mode) -> Iterator[Group]:
+    for mode in modes:
+        for transport in Transport:
+            of = {
+                relay: [s for s in samples if (s.mode, s.transport, s.relay) == place]
+                for relay in Relay
+                if (place := (mode, transport, relay))
+            }
+            for relay, own in of.items():
+                if own:
+                    yield Group(mode, transport, relay, own, of[Relay.PLAIN], of[Relay.DIRECT])
+
+
+def _verdict(value: float, target: float) -> str:
+    return "met" if value <= target else "MISSED"
+
+
+def _added(delay: Spread | None) -> str:
+    return "-" if delay is None else f"{delay.middle:+.2f}"
+
+
+def _table(title: str, heading: str, rows: Sequence[Row]) -> str:
+    """Columns in line under a title; nothing without rows."""
+    if not rows:
+        return ""
+    columns = tuple(heading.split())
+    lines = [columns, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    aligns = ["<" if column in _WORDS else ">" for column in columns]
+    texts = [
+        "  ".join(f"{cell:{a}{w}}" for cell, a, w in zip(line, aligns, widths, strict=True))
+        for line in lines
+    ]
+    return "\n".join([title, "", *(f"  {text}".rstrip() for text in texts), ""])

@@ -1,0 +1,36 @@
+"""The command ``rt-proxy``: arguments, signals, exit statuses, and ``trio.run``.
+
+All printing happens here; the library below never prints, and never exits.
+"""
+
+from importlib.metadata import version
+
+import click
+
+from rt_proxy.cli.check import check
+from rt_proxy.cli.init import init
+from rt_proxy.cli.say import say
+from rt_proxy.cli.serve import serve
+from rt_proxy.cli.simulate import simulate
+from rt_proxy.cli.token import token
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("rt-proxy"), message="rt-proxy %(version)s")
+def main() -> None:
+    r"""A self-hosted gateway for the Realtime voice API.
+
+    Clients connect with tokens of yours; the providers' keys stay here.
+
+    \b
+    Examples:
+      rt-proxy init .                      write a config.toml to start from
+      rt-proxy check                       say what is wrong with it
+      rt-proxy serve                       serve it
+      rt-proxy token add alice             let somebody in
+      rt-proxy say "Hello"                 try it
+    """
+
+
+for _command in (check, init, say, serve, simulate, token):
+    main.add_command(_command)

@@ -1,0 +1,109 @@
+"""``rt-proxy check``: would ``serve`` start with this config file?"""
+
+import os
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from rt_proxy.cli.outcome import COULD_NOT
+from rt_proxy.configfile import load_settings, not_in_force
+from rt_proxy.errors import SettingsError, TokenStoreError
+from rt_proxy.settings import Settings, TlsSettings
+from rt_proxy.tokens.file import FileTokenStore
+
+_PEM_MARKS = {"cert": b"-----BEGIN CERTIFICATE-----", "key": b"PRIVATE KEY-----"}
+
+
+@click.command()
+@click.option(
+    "--config",
+    "path",
+    metavar="FILE",
+    default="config.toml",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The config file.",
+)
+def check(path: Path) -> None:
+    """Check the config file and what it names, and change nothing.
+
+    All is well: one line on stdout and exit status 0.
+    Else one line for each problem, with its place in the file, on stderr and exit status 1.
+    """
+    try:
+        settings = load_settings(path)
+        problems = [*_tls_problems(settings.listen.tls), *_tokens_problems(settings.tokens.file)]
+        if problems:
+            raise SettingsError(str(path), problems)
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(COULD_NOT) from None
+    click.echo(f"{path}: ok, {summary(settings)}")
+
+
+def summary(settings: Settings) -> str:
+    """Say in a line what settings amount to: ``2 channels, 3 models, listening on ...``."""
+    names = {name for channel in settings.channels for name in channel.models}
+    models = [_count(len(names - {"*"}), "model")] if names - {"*"} else []
+    if "*" in names:
+        models.append("any other model" if models else "any model")
+    host = settings.listen.host
+    address = f"[{host}]" if ":" in host else host
+    parts = [
+        _count(len(settings.channels), "channel"),
+        " and ".join(models),
+        f"listening on {address}:{settings.listen.port}",
+    ]
+    if idle := not_in_force(settings):
+        parts.append(f"not in force yet: {' and '.join(f'[{name}]' for name in idle)}")
+    return ", ".join(parts)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _tls_problems(tls: TlsSettings | None) -> Iterator[str]:
+    if tls is None:
+        return
+    unusable = False
+    for name, path in (("cert", tls.cert), ("key", tls.key)):
+        for problem in _pem_problems(path, _PEM_MARKS[name]):
+            unusable = True
+            yield f"listen.tls.{name}: {path} {problem}"
+    if unusable:
+        return
+    try:
+        # A password is never asked for: a server has nobody to type it.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            tls.cert, tls.key, password=lambda: ""
+        )
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            yield f"listen.tls.key: {tls.key} is not the key of the certificate"
+        else:
+            yield f"listen.tls: the certificate and key cannot be used: {error.reason or error}"
+
+
+def _pem_problems(path: Path, mark: bytes) -> Iterator[str]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        yield f"cannot be read: {error.strerror}"
+        return
+    if mark not in content:
+        yield f"is no PEM file with {mark.decode().strip('-')}"
+    elif b"ENCRYPTED" in content:
+        yield "is encrypted; it is needed without a passphrase"
+
+
+def _tokens_problems(path: Path) -> Iterator[str]:
+    try:
+        FileTokenStore(path)
+    except TokenStoreError as error:
+        yield f"tokens.file: {error}"
+        return
+    if not path.exists() and not os.access(path.parent, os.W_OK | os.X_OK):
+        yield f"tokens.file: {path} is not there and cannot be made in its folder"

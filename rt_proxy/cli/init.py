@@ -1,0 +1,48 @@
+"""``rt-proxy init``: a folder with a config file to start from."""
+
+import importlib.resources
+import shlex
+from pathlib import Path
+
+import click
+
+from rt_proxy.cli.outcome import fail
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Write DIR/config.toml, which works at once and needs no key and no network.
+
+    It lists every setting, and has OpenAI, Azure and other channels to uncomment.
+    DIR is made if it is not there. A config file that is there is left alone.
+    """
+    path = folder / "config.toml"
+    example = importlib.resources.files("rt_proxy").joinpath("data/config.toml").read_bytes()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_new(path, example)
+    except FileExistsError as error:
+        there = Path(error.filename)
+        kind = "is there already and is left as it is" if there == path else "is not a folder"
+        fail(f"{there} {kind}")
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}")
+    option = f"--config {shlex.quote(str(path))}"
+    click.echo(f"Wrote {path}. It answers with a simulator; no key is needed yet.")
+    click.echo(f"Run it:                rt-proxy serve {option}")
+    click.echo(f"After every change:    rt-proxy check {option}")
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read, for keys may come to stand in it.
+
+    Raises:
+        FileExistsError: It is there, or a link of its name is; neither is touched.
+    """
+    path.touch(mode=0o600, exist_ok=False)
+    try:
+        path.write_bytes(content)
+    except OSError:
+        path.unlink()  # half an example would be taken for a whole one, and block the next try
+        raise

@@ -1,0 +1,155 @@
+"""``rt-proxy serve``: the proxy as a command, with signals and exit statuses."""
+
+import logging
+import signal
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import trio
+
+from rt_proxy.cli.outcome import COULD_NOT, UNCLEAN_STOP, fail
+from rt_proxy.cli.signals import obey_signals
+from rt_proxy.configfile import load_settings, not_in_force
+from rt_proxy.errors import RtProxyError, SettingsError
+from rt_proxy.observe import configure
+from rt_proxy.proxy import Proxy
+from rt_proxy.proxy import serve as serve_proxy
+from rt_proxy.settings import LogSettings, Settings
+from rt_proxy.tokens.file import FileTokenStore
+
+_logger = logging.getLogger("rt_proxy")
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@click.command()
+@click.option(
+    "--config",
+    "path",
+    metavar="FILE",
+    default="config.toml",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The config file.",
+)
+def serve(path: Path) -> None:
+    r"""Serve clients until told to stop.
+
+    SIGTERM and Ctrl-C drain: no newcomers, and the present clients are asked to leave; a
+    second one cuts them off. SIGHUP reads the config file again, for newcomers.
+
+    \b
+    Exit status: 0 stopped after everybody had left, 1 could not start,
+    3 somebody had to be cut off.
+
+    \b
+    Example:
+      rt-proxy serve --config /etc/rt-proxy/config.toml
+    """
+    try:
+        settings = load_settings(path)
+        tokens = FileTokenStore(settings.tokens.file)
+        _make_first_token(tokens, settings)
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(COULD_NOT) from None
+    except RtProxyError as error:
+        fail(str(error))
+    _configure_log(settings.log)
+    try:
+        clean = trio.run(_run, path, settings)
+    except* RtProxyError as group:
+        fail(*(str(error) for error in _leaves(group)))
+    if not clean:
+        sys.exit(UNCLEAN_STOP)
+
+
+def _configure_log(log: LogSettings) -> None:
+    configure(log.format, log.level, sys.stderr)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _make_first_token(tokens: FileTokenStore, settings: Settings) -> None:
+    """Make a token where there is none, so that the first client can come in."""
+    if tokens.tokens():
+        return
+    token, secret = tokens.add("first", now=datetime.now(UTC).replace(microsecond=0))
+    scheme = "http" if settings.listen.tls is None else "https"
+    url = f"{scheme}://{settings.listen.host}:{settings.listen.port}/v1"
+    click.echo(
+        f"There was no token, so one was made: {token.name} ({token.id}), "
+        f"kept as a hash in {tokens.path}.\n"
+        "Its secret is shown this once. Try it with:\n\n"
+        f'  RT_PROXY_TOKEN={secret.reveal()} rt-proxy say "Hello" --url {url}\n',
+        err=True,
+    )
+
+
+async def _run(path: Path, settings: Settings) -> bool:
+    """Serve until drained or cut; return whether everybody had left by themselves."""
+    with trio.open_signal_receiver(*_STOP_SIGNALS, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as nursery:
+            proxy = await nursery.start(serve_proxy, settings)
+            _announce(proxy, settings)
+            config = _Config(path, settings, proxy)
+            clean = await obey_signals(
+                signals, proxy, reload=config.reload, drain_seconds=config.drain_seconds
+            )
+            nursery.cancel_scope.cancel("stopped")
+    _logger.info("stopped")
+    return clean
+
+
+class _Config:
+    """The config file that is in force (mutable: SIGHUP reads it again)."""
+
+    def __init__(self, path: Path, settings: Settings, proxy: Proxy) -> None:
+        self._path = path
+        self._settings = settings
+        self._proxy = proxy
+
+    def drain_seconds(self) -> float:
+        """Return how long a drain may take."""
+        return self._settings.timeouts.drain
+
+    def reload(self) -> None:
+        """Put the file in force for newcomers; a broken one changes nothing."""
+        try:
+            settings = load_settings(self._path)
+            self._proxy.reload(settings)
+        except RtProxyError as error:
+            _logger.error("not reloaded, the old settings stay in force: %s", error)  # noqa: TRY400
+            return
+        _configure_log(settings.log)
+        if settings.listen != self._settings.listen:
+            _logger.warning("host, port and tls of [listen] change only at a restart")
+        self._settings = settings
+        _logger.info("reloaded", extra={"fields": {"channels": _names(settings)}})
+
+
+def _names(settings: Settings) -> list[str]:
+    return [channel.name for channel in settings.channels]
+
+
+def _announce(proxy: Proxy, settings: Settings) -> None:
+    idle = not_in_force(settings)
+    if idle:
+        _logger.warning("these sections are not in force yet: %s", ", ".join(idle))
+    _logger.info(
+        "listening",
+        extra={
+            "fields": {
+                "addresses": list(proxy.addresses),
+                "channels": _names(settings),
+            }
+        },
+    )

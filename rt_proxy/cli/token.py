@@ -1,0 +1,239 @@
+"""The command `token`: add, list, show and revoke what lets clients in.
+
+Only words and arguments are dealt with here; the rules and the file are in ``tokens/``.
+A secret is printed once, by `add`; nothing else here has one, and no hash is ever printed.
+"""
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from rt_proxy.cli.outcome import fail
+from rt_proxy.configfile import load_tokens_settings
+from rt_proxy.errors import SettingsError, TokenStoreError
+from rt_proxy.tokens.file import FileTokenStore
+from rt_proxy.tokens.store import Standing
+from rt_proxy.tokens.token import Token, models_problem, name_problem, parse_duration
+
+_COLOURS = {Standing.GOOD: "green", Standing.REVOKED: "red", Standing.EXPIRED: "yellow"}
+
+
+def _duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> timedelta | None:
+    try:
+        return None if value is None else parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _new_name(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if problem := name_problem(value):
+        raise click.BadParameter(f"it {problem}")
+    return value
+
+
+def _examples(*lines: str) -> str:
+    return "\n".join(("\b", "Examples:", *(f"  rt-proxy token {line}" for line in lines)))
+
+
+_config = click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default="config.toml",
+    show_default=True,
+    help="The config file; its [tokens] section names the token file.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke the tokens that let clients in.
+
+    A running proxy takes up each change at once, without a reload.
+    """
+
+
+@token.command(
+    epilog=_examples(
+        "add alice",
+        "add kiosk --expires 30d --model gpt-realtime-2.1",
+        "add ci --expires 2h > secret.txt",
+    )
+)
+@click.argument("name", callback=_new_name)
+@click.option(
+    "--expires",
+    metavar="DURATION",
+    callback=_duration,
+    help="How long the token is good, such as 30d, 12h, 90m or 45s.  [default: for ever]",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    help="A model that the token may use; may be given more than once.  [default: any]",
+)
+@click.option("--default-model", help="The model of a client that names none.")
+@_json
+@_config
+def add(
+    name: str,
+    expires: timedelta | None,
+    models: tuple[str, ...],
+    default_model: str | None,
+    as_json: bool,
+    config: Path,
+) -> None:
+    """Make a token and print its secret.
+
+    The secret is shown this once and kept nowhere. It is the only thing on stdout.
+    """
+    models = tuple(dict.fromkeys(models))
+    if problem := models_problem(models, default_model):
+        raise click.UsageError(problem)
+    store, file = _open_store(config)
+    now = datetime.now(UTC).replace(microsecond=0)
+    try:
+        made, secret = store.add(
+            name,
+            now=now,
+            expires=None if expires is None else now + expires,
+            models=models,
+            default_model=default_model,
+        )
+    except TokenStoreError as error:
+        fail(str(error))
+    until = "" if made.expires is None else f", good until {_iso(made.expires)}"
+    click.echo(f"Token {made.name} ({made.id}) is in {file}{until}.", err=True)
+    click.echo("Keep the secret now: it is not shown again.", err=True)
+    if as_json:
+        _print_json(_described(made) | {"secret": secret.reveal()})
+    else:
+        click.echo(secret.reveal())
+
+
+@token.command(name="list", epilog=_examples("list", "list --json"))
+@_json
+@_config
+def list_tokens(as_json: bool, config: Path) -> None:
+    """List every token, also those that are revoked or have expired."""
+    store, file = _open_store(config)
+    tokens = store.tokens()
+    if as_json:
+        _print_json([_described(token) for token in tokens])
+    elif tokens:
+        now = datetime.now(UTC)
+        _print_table([(token, store.standing(token.id, now)) for token in tokens])
+    else:
+        click.echo(f"No token in {file}. Make one: rt-proxy token add NAME", err=True)
+
+
+@token.command(epilog=_examples("show alice", "show tok_9f86d081884c --json"))
+@click.argument("name_or_id", metavar="NAME|ID")
+@_json
+@_config
+def show(name_or_id: str, as_json: bool, config: Path) -> None:
+    """Show one token, by its name or its id."""
+    store, file = _open_store(config)
+    found = _find(store, file, name_or_id)
+    if as_json:
+        _print_json(_described(found))
+        return
+    standing = store.standing(found.id, datetime.now(UTC))
+    click.echo(f"id             {found.id}")
+    click.echo(f"name           {found.name}")
+    click.echo(f"state          {click.style(standing.value, fg=_COLOURS[standing])}")
+    click.echo(f"created        {_iso(found.created)}")
+    click.echo(f"expires        {_expiry(found)}")
+    click.echo(f"models         {_models(found)}")
+    click.echo(f"default model  {found.default_model or 'the default of the proxy'}")
+
+
+@token.command(epilog=_examples("revoke alice", "revoke tok_9f86d081884c"))
+@click.argument("name_or_id", metavar="NAME|ID")
+@_config
+def revoke(name_or_id: str, config: Path) -> None:
+    """Disable a token, by its name or its id.
+
+    Its sessions end within 2 seconds. It stays listed, and its name stays taken.
+    """
+    store, file = _open_store(config)
+    found = _find(store, file, name_or_id)
+    try:
+        store.revoke(found.id)
+    except TokenStoreError as error:
+        fail(str(error))
+    outcome = "was revoked already" if found.disabled else "is revoked"
+    click.echo(f"Token {found.name} ({found.id}) {outcome}.", err=True)
+
+
+def _open_store(config: Path) -> tuple[FileTokenStore, Path]:
+    try:
+        file = load_tokens_settings(config).file
+        return FileTokenStore(file), file
+    except (SettingsError, TokenStoreError) as error:
+        fail(*str(error).splitlines())
+
+
+def _find(store: FileTokenStore, file: Path, name_or_id: str) -> Token:
+    found = store.find(name_or_id)
+    if found is None:  # what was asked for is not repeated: it may be a secret
+        fail(f"no token in {file} has that name or id; see: rt-proxy token list")
+    return found
+
+
+def _described(token: Token) -> dict[str, object]:
+    """Return what may be told of a token, as JSON has it: not its hash."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "created": _iso(token.created),
+        "expires": None if token.expires is None else _iso(token.expires),
+        "disabled": token.disabled,
+        "models": list(token.models),
+        "default_model": token.default_model,
+    }
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _expiry(token: Token) -> str:
+    return "never" if token.expires is None else _iso(token.expires)
+
+
+def _models(token: Token) -> str:
+    return ", ".join(token.models) or "any"
+
+
+def _print_table(tokens: Sequence[tuple[Token, Standing]]) -> None:
+    header = ("ID", "NAME", "CREATED", "EXPIRES", "STATE", "MODELS")
+    rows = [header, *(_row(token, standing) for token, standing in tokens)]
+    colours = [None, *(_COLOURS[standing] for _, standing in tokens)]
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    for row, colour in zip(rows, colours, strict=True):
+        padded = (
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        )
+        click.echo(click.style("  ".join(padded).rstrip(), fg=colour))
+
+
+def _row(token: Token, standing: Standing) -> tuple[str, ...]:
+    created, expires, models = _iso(token.created), _expiry(token), _models(token)
+    return token.id, token.name, created, expires, standing.value, models
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)

@@ -1,0 +1,268 @@
+"""The config file: TOML in, ``Settings`` out, or every problem at once.
+
+Here is the way from the file to the values, past every mistake; what one value may be is
+told in ``configtypes.py``. Nothing here knows what providers differ in.
+"""
+
+import difflib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import attrs
+from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError, IterableValidationError
+
+from rt_proxy.channels import problems as channel_problems
+from rt_proxy.configtypes import strict_converter
+from rt_proxy.errors import SettingsError
+from rt_proxy.settings import ChannelSettings, Provider, Settings, TokensSettings, check
+from rt_proxy.simulator.faults import parse_fault
+
+_Place = tuple[str | int, ...]
+_T = TypeVar("_T")
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def load_settings(
+    path: str | os.PathLike[str], environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Read a config file.
+
+    Args:
+        path: The TOML file. Paths in it are relative to its folder, and absolute in the result.
+        environ: Where ``api_key = { env = "NAME" }`` looks; None: the process environment.
+
+    Raises:
+        SettingsError: The file cannot be read, or is wrong; every problem is named.
+    """
+    document = _read_document(path)
+    document.setdefault("channels", [])
+    folder = Path(path).absolute().parent
+    converter = strict_converter(folder, os.environ if environ is None else environ)
+    settings, mistakes = _structure(converter, document, Settings)
+    problems = [_line(mistake) for mistake in mistakes]
+    if settings is not None:
+        problems += _broken_rules(settings, problems)
+    if settings is None or problems:
+        raise SettingsError(os.fspath(path), problems)
+    return _with_absolute_paths(settings, folder)
+
+
+def load_tokens_settings(path: str | os.PathLike[str]) -> TokensSettings:
+    """Read the ``[tokens]`` section of a config file; nothing else in it is looked at.
+
+    Raises:
+        SettingsError: The file cannot be read, or the section is wrong; every problem is named.
+    """
+    document = _read_document(path)
+    folder = Path(path).absolute().parent
+    section = {name: document[name] for name in ("tokens",) if name in document}
+    settings, mistakes = _structure(strict_converter(folder, {}), section, _TokensOnly)
+    if settings is None or mistakes:
+        raise SettingsError(os.fspath(path), [_line(mistake) for mistake in mistakes])
+    return TokensSettings(file=folder / settings.tokens.file)
+
+
+def not_in_force(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the sections that are present and have no effect yet."""
+    present = {"usage": settings.usage is not None, "prices": bool(settings.prices)}
+    return tuple(name for name, is_present in present.items() if is_present)
+
+
+@attrs.frozen
+class _TokensOnly:
+    tokens: TokensSettings = attrs.field(factory=TokensSettings)
+
+
+def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
+    """Take every path, a default one too, from the folder of the config file."""
+    tls, usage = settings.listen.tls, settings.usage
+    if tls is not None:
+        tls = attrs.evolve(tls, cert=folder / tls.cert, key=folder / tls.key)
+    if usage is not None:
+        usage = attrs.evolve(usage, file=folder / usage.file)
+    return attrs.evolve(
+        settings,
+        listen=attrs.evolve(settings.listen, tls=tls),
+        tokens=attrs.evolve(settings.tokens, file=folder / settings.tokens.file),
+        usage=usage,
+    )
+
+
+# --- from bytes to a document -------------------------------------------------------------
+
+
+def _read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
+    source = os.fspath(path)
+    try:
+        return _parse_toml(Path(path).read_bytes())
+    except FileNotFoundError:
+        problem = "there is no such file; make one with: rt-proxy init DIR"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except ValueError as error:
+        problem = str(error)
+    raise SettingsError(source, [problem])
+
+
+def _parse_toml(content: bytes) -> dict[str, Any]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"is not UTF-8 text, in line {line}") from None
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+        line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+        where = f"at line {line}, column {column}, the end of the file"
+        problem = str(error).replace("at end of document", where)
+        raise ValueError(f"is not valid TOML: {problem}") from None
+
+
+# --- from a document to values, past every mistake ----------------------------------------
+
+
+@attrs.frozen
+class _Mistake:
+    place: _Place
+    message: str
+
+
+def _structure(
+    converter: Converter, document: dict[str, Any], kind: type[_T]
+) -> tuple[_T | None, list[_Mistake]]:
+    """Structure a document as far as it goes, and name what is wrong in it.
+
+    A mistake must not hide the rules that are broken elsewhere: what cannot be read is left
+    out, or something harmless stands in for it, and the rest is structured again.
+    """
+    try:
+        return converter.structure(document, kind), []
+    except ClassValidationError as error:
+        mistakes = list(_mistakes(error, ()))
+    for mistake in mistakes:
+        _mend(document, mistake.place)
+    try:
+        return converter.structure(document, kind), mistakes
+    except ClassValidationError:
+        return None, mistakes
+
+
+def _mend(document: dict[str, Any], place: _Place) -> None:
+    holder: Any = document
+    for step in place[:-1]:
+        holder = holder[step]
+    stand_in = _stand_in(place)
+    if stand_in is None:
+        holder.pop(place[-1], None)
+    else:
+        holder[place[-1]] = stand_in
+
+
+def _stand_in(place: _Place) -> object | None:
+    """Return what breaks no rule at a place that must not be empty; None: it may be."""
+    match place:
+        case ("channels",):
+            return []
+        case ("channels", int()):
+            return {"name": _dotted(place), "provider": "simulator", "models": ["*"]}
+        case ("channels", int(), "name"):
+            return _dotted(place)
+        case ("channels", int(), "provider"):
+            return "simulator"
+        case ("channels", int(), "models"):
+            return ["*"]
+        case ("listen", "tls", "cert" | "key"):
+            return "unread.pem"
+        case (*_, int()):
+            return ""
+        case _:
+            return None
+
+
+def _broken_rules(settings: Settings, mistakes: Sequence[str]) -> list[str]:
+    """Return the broken rules at places that have no mistake already."""
+    marred = {_place_of(mistake) for mistake in mistakes}
+    rules = [rule for rule in check(settings) if _place_of(rule) not in marred]
+    marred.update(map(_place_of, rules))
+    for index, channel in enumerate(settings.channels):
+        place = f"channels[{index}]"
+        has_provider = not marred & {place, f"{place}.provider"}
+        rules += [
+            f"{place}.{field}: {message}"
+            for field, message in _broken_channel_rules(channel, has_provider=has_provider)
+            if f"{place}.{field}" not in marred
+        ]
+    return rules
+
+
+def _broken_channel_rules(channel: ChannelSettings, *, has_provider: bool) -> list[tuple[str, str]]:
+    """Return the broken rules of a channel; without a provider those that all of them have."""
+    providers = [channel.provider] if has_provider else get_args(Provider)
+    first, *others = [
+        [*channel_problems(variant), *_broken_fault(variant)]
+        for variant in (attrs.evolve(channel, provider=provider) for provider in providers)
+    ]
+    return [problem for problem in first if all(problem in other for other in others)]
+
+
+def _broken_fault(channel: ChannelSettings) -> Iterator[tuple[str, str]]:
+    if channel.provider == "simulator" and channel.fault is not None:
+        try:
+            parse_fault(channel.fault)
+        except ValueError as error:
+            yield "fault", str(error)
+
+
+def _mistakes(error: Exception, place: _Place) -> Iterator[_Mistake]:
+    """Walk the tree of exceptions that cattrs raises, and name each leaf with its place."""
+    if isinstance(error, ClassValidationError):
+        of_fields, others = error.group_exceptions()
+        for inner, note in of_fields:
+            yield from _mistakes(inner, (*place, note.name))
+        for inner in others:
+            yield from _mistakes(inner, place)
+    elif isinstance(error, IterableValidationError):
+        for inner, element in error.group_exceptions()[0]:
+            yield from _mistakes(inner, (*place, element.index))
+    elif isinstance(error, ForbiddenExtraKeysError):
+        known = [field.name for field in attrs.fields(error.cl)]
+        for key in sorted(error.extra_fields):
+            yield _Mistake((*place, key), f"unknown setting; {_meant(key, known)}")
+    elif isinstance(error, KeyError):
+        yield _Mistake(place, "is required")
+    else:
+        yield _Mistake(place, str(error))
+
+
+def _line(mistake: _Mistake) -> str:
+    return f"{_dotted(mistake.place)}: {mistake.message}"
+
+
+def _place_of(line: str) -> str:
+    return line.partition(": ")[0]
+
+
+def _dotted(place: _Place) -> str:
+    """Write a place as TOML does: ``channels[1].api_key``, ``prices."a.b".text_in``."""
+    text = ""
+    for step in place:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            key = step if _BARE_KEY.fullmatch(step) else json.dumps(step, ensure_ascii=False)
+            text += f".{key}" if text else key
+    return text
+
+
+def _meant(text: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(text.lower(), known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"

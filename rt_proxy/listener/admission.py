@@ -1,0 +1,90 @@
+"""Who is let in, and to what: pure decisions on a hello.
+
+Nothing here dials, reads a stream or asks for the time.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from random import Random
+
+import attrs
+
+from rt_proxy.channels import Channel, choose, first_model
+from rt_proxy.realtime import refusals
+from rt_proxy.realtime.dialects import Dialect
+from rt_proxy.realtime.hello import Hello
+from rt_proxy.realtime.refusals import Refusal
+from rt_proxy.settings import Secret
+from rt_proxy.tokens.store import TokenStore
+from rt_proxy.tokens.token import Token
+
+_INTENTS = (None, "realtime", "transcription")
+
+
+@attrs.frozen
+class Ticket:
+    """What a client was let in for, frozen at the gate.
+
+    Attributes:
+        hello: What it asked for.
+        token: What let it in.
+        model: The model by the client's name; None: a transcription session.
+        channels: The channels to try, in order; never empty.
+    """
+
+    hello: Hello
+    token: Token
+    model: str | None
+    channels: tuple[Channel, ...]
+
+
+def authenticate(secret: Secret | None, tokens: TokenStore, now: datetime) -> Token | Refusal:
+    """Return the token of a credential, or the refusal that says what is wrong with it."""
+    if secret is None:
+        return refusals.invalid_api_key(
+            "No token was given: send it as 'Authorization: Bearer TOKEN', as an api-key header, "
+            "as the subprotocol 'openai-insecure-api-key.TOKEN', or as ?token=."
+        )
+    token = tokens.authenticate(secret)
+    if token is None:
+        return refusals.invalid_api_key("The token is not known here.")
+    if token.disabled:
+        return refusals.invalid_api_key("The token is disabled.")
+    if token.expires is not None and token.expires <= now:
+        return refusals.invalid_api_key("The token has expired.")
+    return token
+
+
+def admit(
+    hello: Hello,
+    token: Token,
+    channels: Sequence[Channel],
+    *,
+    default_model: str | None,
+    random: Random,
+) -> Ticket | Refusal:
+    """Decide what an authenticated client gets.
+
+    Args:
+        hello: What it asks for.
+        token: What let it in.
+        channels: All channels.
+        default_model: The model of the settings for clients that name none.
+        random: The source of chance among channels of one priority.
+    """
+    if hello.intent not in _INTENTS:
+        return refusals.invalid_intent(hello.intent or "")
+    model = None
+    if hello.intent != "transcription":
+        model = hello.model or token.default_model or default_model or first_model(channels)
+        if model is None:
+            return refusals.missing_model()
+        if not any(channel.upstream_model(model) is not None for channel in channels):
+            return refusals.model_unknown(model)
+        if not token.allows(model):
+            return refusals.model_not_allowed(model)
+    choice = choose(channels, model=model, dialect=hello.dialect, random=random)
+    if not choice.channels:
+        beta = hello.dialect is Dialect.BETA
+        return refusals.beta_not_served() if beta else refusals.ga_not_served(model)
+    return Ticket(hello, token, model, choice.channels)

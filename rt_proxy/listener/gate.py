@@ -1,0 +1,418 @@
+"""The gate: what happens to one visitor, from the first byte to the last.
+
+Reads the head, answers plain HTTP, lets clients in, opens an upstream, and only
+then answers 101. While an upstream is being opened the client is listened to,
+so that one that leaves is noticed. Every client that knocked gets one record.
+"""
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from random import Random
+from typing import Any
+
+import attrs
+import trio
+
+from rt_proxy.channels import Channel, UpstreamRequest, served_models
+from rt_proxy.listener.addresses import Network, client_address, origin_allowed
+from rt_proxy.listener.admission import Ticket, admit, authenticate
+from rt_proxy.listener.answers import send_answer
+from rt_proxy.listener.dial import Dial
+from rt_proxy.listener.head import Opened, read_head
+from rt_proxy.listener.opening import Upstream, UpstreamOpener
+from rt_proxy.listener.pages import Answer, models_answer, page, refusal_answer, render
+from rt_proxy.listener.roster import Roster
+from rt_proxy.observe import SessionRecord
+from rt_proxy.realtime import closing, refusals
+from rt_proxy.realtime.closing import Ending, Side
+from rt_proxy.realtime.conversation import Conversation, client_needs_reading
+from rt_proxy.realtime.framereader import FrameReader
+from rt_proxy.realtime.hello import Hello, RequestHead, is_realtime_path, read_hello
+from rt_proxy.realtime.refusals import Refusal
+from rt_proxy.session.leg import Leg
+from rt_proxy.session.session import Session
+from rt_proxy.session.wslegs import accept_leg
+from rt_proxy.settings import Secret, Settings, no_limit_if_zero
+from rt_proxy.tokens.store import TokenStore
+from rt_proxy.tokens.token import ANY_MODEL, Token
+
+_RECEIVE_BYTES = 65_536
+#: Answering a visitor whose deadline has passed takes no longer than this, in seconds.
+_LEAST_LINGER = 0.1
+_OPENING_TIMEOUTS = ("opening_timeout", "first_event_timeout")
+
+_logger = logging.getLogger("rt_proxy.gate")
+
+
+@attrs.frozen
+class House:
+    """What is in force for a visitor: the settings and what was made of them.
+
+    A visitor keeps the house it came into; a reload makes a new one for newcomers.
+    """
+
+    settings: Settings
+    channels: tuple[Channel, ...]
+    trusted_proxies: tuple[Network, ...]
+    tokens: TokenStore
+    dial: Dial
+
+
+@attrs.define
+class _Visit:
+    """What is known of one visitor so far (mutable: it grows at every door).
+
+    ``notes`` are fields of the record that is written when the visit is over.
+    """
+
+    stream: trio.abc.Stream
+    house: House
+    session_id: str
+    started: datetime
+    started_at: float
+    notes: dict[str, Any] = attrs.field(factory=dict)
+    recorded: bool = False
+
+
+@attrs.define
+class _EarlyBytes:
+    """What a client sends before our 101 (mutable: it fills)."""
+
+    data: bytes
+    left: bool = False
+    too_many: bool = False
+
+
+class Gate:
+    """Receives visitors, each alone (mutable: it counts its own faults).
+
+    Attributes:
+        faults: Visits that ended in an exception of ours.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        house: Callable[[], House],
+        *,
+        on_session_end: Callable[[SessionRecord], None],
+        random: Random,
+    ) -> None:
+        """Build the gate of one proxy.
+
+        Args:
+            roster: Who is here.
+            house: Gives what is in force for a newcomer.
+            on_session_end: Called with each record, at once when the session's work has ended.
+            random: The source of chance among channels of one priority.
+        """
+        self.faults = 0
+        self._roster = roster
+        self._house = house
+        self._on_session_end = on_session_end
+        self._random = random
+
+    async def handle(self, stream: trio.abc.Stream) -> None:
+        """Receive one visitor and close its stream; this is the barrier.
+
+        Nothing that a visitor does, and no fault of ours, comes out of here.
+        Cancelling cuts the session; both sides are still told, within a quarter
+        of a second.
+        """
+        visit = _Visit(
+            stream, self._house(), secrets.token_hex(8), datetime.now(UTC), trio.current_time()
+        )
+        try:
+            await self._receive(visit)
+        except* Exception:
+            self.faults += 1
+            _logger.exception(
+                "a session failed by a fault of rt-proxy itself",
+                extra={"fields": {"session_id": visit.session_id}},
+            )
+        finally:
+            with trio.CancelScope(shield=True):  # closing by force cannot block
+                await trio.aclose_forcefully(stream)
+
+    async def _receive(self, visit: _Visit) -> None:
+        opened = await _read_head(visit)
+        if opened is None:
+            return
+        if isinstance(opened, Refusal):
+            await self._refuse(visit, opened)
+        elif is_realtime_path(opened.head.target):
+            try:
+                await self._knock(visit, opened)
+            finally:
+                # Only a cut or a fault of ours leaves a client without a record.
+                self._record(visit, closing.CUT)
+        else:
+            await self._answer_page(visit, opened.head)
+
+    async def _answer_page(self, visit: _Visit, head: RequestHead) -> None:
+        house = visit.house
+        await house.tokens.refresh()
+
+        def models(secret: Secret | None) -> Answer | Refusal:
+            token = authenticate(secret, house.tokens, datetime.now(UTC))
+            if isinstance(token, Refusal):
+                return token
+            return models_answer(models_for(token, house.channels))
+
+        answer = page(head, ready=lambda: self._is_ready(house), models=models)
+        await self._answer(visit, render(answer, head_only=head.method == "HEAD"))
+
+    def _is_ready(self, house: House) -> bool:
+        return not self._roster.draining and bool(house.channels)
+
+    async def _answer(self, visit: _Visit, data: bytes) -> None:
+        linger = max(visit.house.settings.timeouts.goodbye, _LEAST_LINGER)
+        await send_answer(visit.stream, data, linger)
+
+    async def _knock(self, visit: _Visit, opened: Opened) -> None:
+        """Decide on a client, in one go: what is decided holds when the seat is taken."""
+        house = visit.house
+        await house.tokens.refresh()
+        address = client_address(_peer(visit.stream), opened.head, house.trusted_proxies)
+        visit.notes["address"] = address
+        hello = read_hello(opened.head)
+        if isinstance(hello, Refusal):
+            await self._refuse(visit, hello)
+            return
+        visit.notes |= {"model": hello.model, "dialect": hello.dialect.value}
+        ticket = self._decide(visit, opened.head, hello, address)
+        if isinstance(ticket, Refusal):
+            await self._refuse(visit, ticket, hello, opened.rest)
+            return
+        with self._roster.seat(address):
+            visit.notes["model"] = ticket.model
+            await self._serve(visit, ticket, _EarlyBytes(opened.rest))
+
+    def _decide(
+        self, visit: _Visit, head: RequestHead, hello: Hello, address: str | None
+    ) -> Ticket | Refusal:
+        house = visit.house
+        if not origin_allowed(head, house.settings.listen.origins):
+            return refusals.origin_not_allowed()
+        refusal = self._roster.refuse(address, house.settings.limits)
+        if refusal is not None:
+            return refusal
+        token = authenticate(hello.credential, house.tokens, datetime.now(UTC))
+        if isinstance(token, Refusal):
+            return token
+        visit.notes |= {"token_id": token.id, "token_name": token.name}
+        return admit(
+            hello,
+            token,
+            house.channels,
+            default_model=house.settings.default_model,
+            random=self._random,
+        )
+
+    async def _serve(self, visit: _Visit, ticket: Ticket, early: _EarlyBytes) -> None:
+        async with trio.open_nursery() as room:
+            upstream = await self._open(visit, ticket, early, room)
+            if isinstance(upstream, Upstream):
+                try:
+                    await self._hold(visit, ticket, early, room, upstream)
+                finally:
+                    with trio.CancelScope(shield=True):  # cutting cannot block
+                        await upstream.leg.wire.cut()
+            elif isinstance(upstream, Refusal):
+                await self._refuse(visit, upstream, ticket.hello, early.data)
+            else:
+                self._record(visit, closing.CLIENT_LOST)
+            room.cancel_scope.cancel("the visit is over")
+
+    async def _open(
+        self, visit: _Visit, ticket: Ticket, early: _EarlyBytes, room: trio.Nursery
+    ) -> Upstream | Refusal | None:
+        """Open an upstream while listening to the client; None: the client left."""
+        settings = visit.house.settings
+        opener = UpstreamOpener(room, visit.house.dial, settings.limits, settings.timeouts)
+        outcome: Upstream | Refusal | None = None
+        async with trio.open_nursery() as opening:
+            limit = settings.limits.head_bytes
+            opening.start_soon(_listen, visit.stream, early, limit, opening.cancel_scope)
+            outcome = await opener.open(ticket)
+            opening.cancel_scope.cancel("the upstream has been opened, or cannot be")
+        visit.notes["attempts"] = tuple(map(str, opener.failures))
+        if not isinstance(outcome, Upstream):
+            if early.too_many:
+                return refusals.bad_request(
+                    f"More than {limit} bytes were sent before the answer to the upgrade."
+                )
+            if opener.failures and opener.failures[-1].timeout in _OPENING_TIMEOUTS:
+                visit.notes["ending"] = opener.failures[-1].timeout
+        return outcome
+
+    async def _hold(
+        self,
+        visit: _Visit,
+        ticket: Ticket,
+        early: _EarlyBytes,
+        room: trio.Nursery,
+        upstream: Upstream,
+    ) -> None:
+        """Answer 101 and hold the session."""
+        channel = upstream.channel
+        limits, timeouts = visit.house.settings.limits, visit.house.settings.timeouts
+        upstream_model = None if ticket.model is None else channel.upstream_model(ticket.model)
+        visit.notes |= {"channel": channel.name, "upstream_model": upstream_model}
+        frames = FrameReader(
+            masked=True,
+            needs_reading=client_needs_reading,
+            message_bytes=limits.message_bytes,
+            parsed_bytes=limits.parsed_bytes,
+            remask=_must_remask(upstream.request),
+        )
+        client = None
+        with trio.move_on_after(no_limit_if_zero(timeouts.send_stall)):
+            try:
+                client = await _accept(room, visit.stream, ticket.hello, frames, early.data)
+            except trio.BrokenResourceError:
+                early.left = True
+        if client is None:
+            self._record(visit, closing.CLIENT_LOST if early.left else closing.CLIENT_STALLED)
+            return
+        visit.notes["opening"] = trio.current_time() - visit.started_at
+        conversation = Conversation(
+            model=ticket.model,
+            upstream_model=upstream_model,
+            client_was_silent=channel.first_event,
+        )
+        session = Session(client, upstream.leg, conversation, timeouts)
+
+        def report(ending: Ending) -> None:
+            visit.notes |= session.figures()
+            self._record(visit, ending)
+
+        with self._roster.guest(session, ticket.token.id):
+            await session.run(report)
+
+    async def _refuse(
+        self, visit: _Visit, refusal: Refusal, hello: Hello | None = None, unread: bytes = b""
+    ) -> None:
+        """Refuse a visitor, in the form that it can read."""
+        as_event = (
+            hello is not None
+            and refusal.close_code is not None
+            and not hello.azure
+            and visit.house.settings.refusals == "event"
+        )
+        word = visit.notes.pop("ending", refusal.code)
+        code = refusal.close_code if as_event else None
+        self._record(visit, Ending(Side.PROXY, word, code or 0, reason=refusal.message))
+        if hello is None or not as_event:
+            await self._answer(visit, render(refusal_answer(refusal)))
+            return
+        ending = closing.refused(refusal)
+        frames = FrameReader(masked=True, message_bytes=0, parsed_bytes=0)
+        frames.discard()
+        async with trio.open_nursery() as room:
+            with trio.move_on_after(max(visit.house.settings.timeouts.goodbye, _LEAST_LINGER)):
+                with contextlib.suppress(trio.BrokenResourceError):
+                    leg = await _accept(room, visit.stream, hello, frames, unread)
+                    await leg.close(ending.client_code, ending.reason, event=refusal.event())
+            room.cancel_scope.cancel("the visit is over")
+
+    def _record(self, visit: _Visit, ending: Ending) -> None:
+        """Write the record of a visit; only the first one counts."""
+        if visit.recorded:
+            return
+        visit.recorded = True
+        record = SessionRecord(
+            session_id=visit.session_id,
+            started=visit.started,
+            duration=trio.current_time() - visit.started_at,
+            ended_by=ending.side,
+            ending=ending.word,
+            close_code=ending.client_code or None,
+            reason=ending.reason,
+            **visit.notes,
+        )
+        self._on_session_end(record)
+
+
+def models_for(token: Token, channels: Sequence[Channel]) -> list[str]:
+    """Return the models that a token may use, by the names that clients give them."""
+    named = [model for model in served_models(channels) if token.allows(model)]
+    own = [
+        model
+        for model in token.models
+        if model != ANY_MODEL and any(channel.upstream_model(model) for channel in channels)
+    ]
+    return list(dict.fromkeys([*named, *own]))
+
+
+async def _read_head(visit: _Visit) -> Opened | Refusal | None:
+    """Shake hands (TLS) and read the head, in time."""
+    stream, settings = visit.stream, visit.house.settings
+    with trio.move_on_after(no_limit_if_zero(settings.timeouts.head)):
+        if isinstance(stream, trio.SSLStream):
+            try:
+                await stream.do_handshake()
+            except trio.BrokenResourceError:
+                return None
+        return await read_head(stream, settings.limits.head_bytes)
+    return refusals.head_timeout()
+
+
+async def _accept(
+    room: trio.Nursery, stream: trio.abc.Stream, hello: Hello, frames: FrameReader, unread: bytes
+) -> Leg:
+    return await accept_leg(
+        room,
+        stream,
+        key=hello.websocket_key,
+        subprotocol="realtime" if hello.offers_realtime else None,
+        frames=frames,
+        unread=unread,
+    )
+
+
+async def _listen(
+    stream: trio.abc.Stream, early: _EarlyBytes, limit: int, opening: trio.CancelScope
+) -> None:
+    """Gather what a client says before it is answered; cancel the opening when it leaves."""
+    while len(early.data) <= limit:
+        try:
+            data = await stream.receive_some(_RECEIVE_BYTES)
+        except trio.BrokenResourceError:
+            data = b""
+        if not data:
+            early.left = True
+            opening.cancel("the client left")
+            return
+        early.data += data
+    early.too_many = True
+    opening.cancel("the client did not wait for its answer")
+
+
+def _must_remask(request: UpstreamRequest) -> bool:
+    """Whether the client's masks must not be seen on the way (RFC 6455, 10.3)."""
+    return not request.tls and not _is_here(request.host)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host in ("localhost", "simulator")
+
+
+def _peer(stream: trio.abc.Stream) -> str | None:
+    """Return the address at the other end of a stream, where it has one."""
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if not isinstance(stream, trio.SocketStream):
+        return None
+    try:
+        name = stream.socket.getpeername()
+    except OSError:
+        return None
+    return str(name[0]) if isinstance(name, tuple) else None

@@ -1,0 +1,85 @@
+"""Opens the listeners and lets every visitor in through the barrier."""
+
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+
+from rt_proxy.errors import ListenError
+from rt_proxy.settings import ListenSettings, TlsSettings
+
+Listener = trio.SocketListener | trio.SSLListener[trio.SocketStream]
+
+
+async def open_listeners(listen: ListenSettings) -> list[Listener]:
+    """Bind the address of the settings. Cancelling closes what was bound.
+
+    Raises:
+        ListenError: The address cannot be bound, or the certificate cannot be used.
+    """
+    context = None if listen.tls is None else server_context(listen.tls)
+    where = f"{listen.host}:{listen.port}"
+    try:
+        listeners = await trio.open_tcp_listeners(listen.port, host=listen.host)
+    except OSError as error:
+        raise ListenError(f"cannot listen on {where}: {_reason(error)}") from error
+    if context is None:
+        return [*listeners]
+    return [trio.SSLListener(plain, context, https_compatible=True) for plain in listeners]
+
+
+def server_context(tls: TlsSettings) -> ssl.SSLContext:
+    """Return the TLS context of a certificate.
+
+    Raises:
+        ListenError: A file cannot be read, or certificate and key do not belong together.
+    """
+    for path in (tls.cert, tls.key):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ListenError(f"cannot read {path}: {_reason(error)}") from error
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(tls.cert, tls.key, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        raise ListenError(
+            f"{tls.cert} and {tls.key} are no certificate and its key, both PEM without a "
+            "password, that belong together"
+        ) from error
+    return context
+
+
+def _no_password() -> str:
+    """Keep OpenSSL from asking on the terminal."""
+    raise ValueError("the key has a password")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+async def serve_listeners(
+    listeners: Sequence[Listener],
+    visitors: trio.Nursery,
+    handle: Callable[[trio.abc.Stream], Awaitable[None]],
+) -> None:
+    """Accept visitors until cancelled; they live in a nursery of their own.
+
+    Cancelling closes the listeners and leaves the visitors alone.
+    """
+    await trio.serve_listeners(handle, list(listeners), handler_nursery=visitors)
+
+
+def addresses_of(listeners: Sequence[Listener], *, tls: bool) -> tuple[str, ...]:
+    """Return where listeners are reached, such as ``http://127.0.0.1:8080``."""
+    scheme = "https" if tls else "http"
+    return tuple(f"{scheme}://{_socket_name(listener)}" for listener in listeners)
+
+
+def _socket_name(listener: Listener) -> str:
+    plain = listener.transport_listener if isinstance(listener, trio.SSLListener) else listener
+    if not isinstance(plain, trio.SocketListener):
+        raise TypeError(f"not a socket listener: {plain!r}")
+    host, port, *_ = plain.socket.getsockname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,195 @@
+"""Opens an upstream for a ticket: one channel after the other, until one is good.
+
+Good is a channel whose first event has come and is no ``error``. Nothing has
+been promised to the client until then, so every failure can be made up for by
+the next channel.
+"""
+
+import re
+
+import attrs
+import trio
+
+from rt_proxy.channels import Channel, UpstreamRequest, upstream_request
+from rt_proxy.listener.admission import Ticket
+from rt_proxy.listener.dial import Dial, dial_failure
+from rt_proxy.realtime import refusals
+from rt_proxy.realtime.codec import parse_object
+from rt_proxy.realtime.conversation import upstream_needs_reading
+from rt_proxy.realtime.framereader import FrameReader
+from rt_proxy.realtime.frames import Close, Message
+from rt_proxy.realtime.refusals import Refusal
+from rt_proxy.session.leg import Leg
+from rt_proxy.session.wslegs import UpgradeFailedError, open_leg
+from rt_proxy.settings import Limits, Timeouts, no_limit_if_zero
+
+_CODE = re.compile(r"[a-z0-9_]{1,64}")
+#: An upstream that fails at the opening is told so, for at most so many seconds.
+_GOODBYE = 0.5
+
+
+@attrs.frozen
+class Upstream:
+    """An upstream that stands ready: its leg, and how it was reached."""
+
+    leg: Leg
+    channel: Channel
+    request: UpstreamRequest
+
+
+@attrs.frozen
+class Failure:
+    """Why one channel could not serve.
+
+    Attributes:
+        channel: Its name.
+        why: In a few words, without anything of the upstream's own.
+        code: The code of an ``error`` first event.
+        timeout: Which deadline passed, such as ``first_event_timeout``.
+    """
+
+    channel: str
+    why: str
+    code: str | None = None
+    timeout: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.channel}: {self.why}"
+
+
+class UpstreamOpener:
+    """Opens one upstream for one ticket (mutable: it gathers the failures).
+
+    Attributes:
+        failures: The channels that failed so far.
+    """
+
+    def __init__(self, room: trio.Nursery, dial: Dial, limits: Limits, timeouts: Timeouts) -> None:
+        """Prepare the opening.
+
+        Args:
+            room: The nursery that the engine of the leg lives in.
+            dial: How upstreams are reached.
+            limits: Message sizes.
+            timeouts: ``dial``, ``first_event`` and ``opening``.
+        """
+        self.failures: list[Failure] = []
+        self._room = room
+        self._dial = dial
+        self._limits = limits
+        self._timeouts = timeouts
+
+    async def open(self, ticket: Ticket) -> Upstream | Refusal:
+        """Try the channels of a ticket in their order.
+
+        Cancelling closes whatever was opened.
+        """
+        seconds = no_limit_if_zero(self._timeouts.opening)
+        with trio.move_on_after(seconds) as scope:
+            for channel in ticket.channels:
+                outcome = await self._try(channel, ticket)
+                if isinstance(outcome, Upstream):
+                    return outcome
+                self.failures.append(outcome)
+                if outcome.code == "invalid_intent":
+                    return refusals.invalid_intent(ticket.hello.intent or "")
+        if scope.cancelled_caught:
+            why = f"no answer within {seconds:g} s in all"
+            self.failures.append(Failure("opening", why, timeout="opening_timeout"))
+        return self._refusal(ticket)
+
+    def _refusal(self, ticket: Ticket) -> Refusal:
+        only = self.failures[0] if len(self.failures) == 1 else None
+        if only is not None and only.code == "model_not_found" and ticket.model is not None:
+            return refusals.model_unknown(ticket.model)
+        tried = "; ".join(map(str, self.failures))
+        return refusals.upstream_unavailable(f"No channel could serve. {tried}.")
+
+    async def _try(self, channel: Channel, ticket: Ticket) -> Upstream | Failure:
+        request = upstream_request(channel, model=ticket.model, intent=ticket.hello.intent)
+        dial_seconds = no_limit_if_zero(self._timeouts.dial)
+        leg = None
+        with trio.move_on_after(dial_seconds):
+            leg = await self._connect(channel, request)
+        if leg is None:
+            why = f"no connection within {dial_seconds:g} s"
+            return Failure(channel.name, why, timeout="dial_timeout")
+        if isinstance(leg, Failure):
+            return leg
+        try:
+            failure = await self._first_event(channel, leg) if channel.first_event else None
+        except BaseException:
+            await leg.wire.cut()
+            raise
+        leg.follow(upstream_needs_reading)
+        if failure is None:
+            return Upstream(leg, channel, request)
+        self._room.start_soon(_dismiss, leg)
+        return failure
+
+    async def _connect(self, channel: Channel, request: UpstreamRequest) -> Leg | Failure:
+        try:
+            stream = await self._dial(channel, request)
+        except (OSError, trio.BrokenResourceError) as error:
+            return Failure(channel.name, dial_failure(error))
+        try:
+            return await open_leg(
+                self._room,
+                stream,
+                host=request.host_header,
+                resource=request.resource,
+                headers=_header_bytes(request),
+                frames=FrameReader(
+                    masked=False,
+                    message_bytes=self._limits.message_bytes,
+                    parsed_bytes=self._limits.parsed_bytes,
+                ),
+            )
+        except UpgradeFailedError as error:
+            await trio.aclose_forcefully(stream)
+            return Failure(channel.name, str(error))
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+
+    async def _first_event(self, channel: Channel, leg: Leg) -> Failure | None:
+        """Wait for the first event; what came is put back, to be relayed."""
+        seconds = no_limit_if_zero(self._timeouts.first_event)
+        with trio.move_on_after(seconds):
+            match await leg.read_message():
+                case Message() as message:
+                    code = _error_code(message.payload)
+                    if code is None:
+                        leg.unread_first(message)
+                        return None
+                    return Failure(channel.name, f"error {code}", code=code)
+                case Close(code=close_code):
+                    return Failure(channel.name, f"closed with {close_code} before the first event")
+                case None:
+                    return Failure(channel.name, "hung up before the first event")
+                case fault:
+                    return Failure(channel.name, f"broke the protocol: {fault.kind.value}")
+        why = f"no first event within {seconds:g} s"
+        return Failure(channel.name, why, timeout="first_event_timeout")
+
+
+async def _dismiss(leg: Leg) -> None:
+    with trio.move_on_after(_GOODBYE):
+        await leg.close(1000, "")
+
+
+def _header_bytes(request: UpstreamRequest) -> list[tuple[bytes, bytes]]:
+    return [
+        (name.encode("ascii"), (value if isinstance(value, str) else value.reveal()).encode())
+        for name, value in request.headers
+    ]
+
+
+def _error_code(payload: bytes) -> str | None:
+    """Return the code of an ``error`` event in plain characters; None: another event."""
+    event = parse_object(payload)
+    if event is None or event.get("type") != "error":
+        return None
+    error = event.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else "without a known code"

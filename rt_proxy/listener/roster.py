@@ -1,0 +1,100 @@
+"""Who is here: seats that are taken, sessions that live, and whether newcomers are let in.
+
+Counts and decides; it never awaits but to wait until everybody has left.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+import trio
+
+from rt_proxy.realtime import refusals
+from rt_proxy.realtime.closing import Ending
+from rt_proxy.realtime.refusals import Refusal
+from rt_proxy.session.session import Session
+from rt_proxy.settings import Limits
+
+#: When a client that was refused for want of room may try again, in seconds.
+_RETRY_AFTER = 5
+
+
+@attrs.frozen(eq=False)
+class Guest:
+    """A live session and the token that let it in."""
+
+    session: Session
+    token_id: str
+
+
+class Roster:
+    """The seats of one proxy (mutable: clients come and go).
+
+    Attributes:
+        draining: No newcomers are let in any more.
+    """
+
+    def __init__(self) -> None:
+        self.draining = False
+        self._guests: set[Guest] = set()
+        self._seats = 0
+        self._per_address: Counter[str] = Counter()
+        self._emptied = trio.Event()
+
+    def __len__(self) -> int:
+        """How many seats are taken, by sessions and by openings."""
+        return self._seats
+
+    def guests(self) -> tuple[Guest, ...]:
+        """Return the sessions that live now."""
+        return tuple(self._guests)
+
+    def refuse(self, address: str | None, limits: Limits) -> Refusal | None:
+        """Say why a newcomer finds no seat; None: there is one."""
+        if self.draining:
+            return refusals.draining(_RETRY_AFTER)
+        if self._seats >= limits.sessions > 0:
+            return refusals.at_capacity(_RETRY_AFTER)
+        if address is not None and self._per_address[address] >= limits.sessions_per_address > 0:
+            return refusals.too_many_from_address(_RETRY_AFTER)
+        return None
+
+    @contextmanager
+    def seat(self, address: str | None) -> Iterator[None]:
+        """Take a seat for as long as the block lasts."""
+        self._seats += 1
+        if address is not None:
+            self._per_address[address] += 1
+        try:
+            yield
+        finally:
+            self._seats -= 1
+            if address is not None:
+                self._per_address[address] -= 1
+                if not self._per_address[address]:
+                    del self._per_address[address]
+            if not self._seats:
+                self._emptied.set()
+                self._emptied = trio.Event()
+
+    @contextmanager
+    def guest(self, session: Session, token_id: str) -> Iterator[None]:
+        """Be known as a live session for as long as the block lasts."""
+        guest = Guest(session, token_id)
+        self._guests.add(guest)
+        try:
+            yield
+        finally:
+            self._guests.remove(guest)
+
+    def end_all(self, ending: Ending, *, only_idle: bool = False) -> None:
+        """End every session, or every one that has no response in progress."""
+        for guest in self._guests:
+            if not (only_idle and guest.session.response_in_progress):
+                guest.session.end(ending)
+
+    async def wait_empty(self) -> None:
+        """Wait until no seat is taken. Cancelling is safe."""
+        while self._seats:
+            await self._emptied.wait()

@@ -1,0 +1,259 @@
+"""The composition root: joins settings, stores, channels and the gate to one proxy.
+
+Everything here lives in the nursery of ``open_proxy``; nothing outlives it. The
+library installs no signal handlers, configures no logging and prints nothing.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import trio
+
+from rt_proxy.channels import Channel, UpstreamRequest, make_channels
+from rt_proxy.errors import SettingsError
+from rt_proxy.listener.addresses import parse_networks
+from rt_proxy.listener.dial import Dial, TcpDial
+from rt_proxy.listener.gate import Gate, House
+from rt_proxy.listener.listen import Listener, addresses_of, open_listeners, serve_listeners
+from rt_proxy.listener.roster import Roster
+from rt_proxy.observe import SessionRecord, log_session
+from rt_proxy.realtime import closing
+from rt_proxy.settings import Settings, check
+from rt_proxy.simulated import open_simulated
+from rt_proxy.tokens.file import FileTokenStore
+from rt_proxy.tokens.store import Standing, TokenStore
+
+_logger = logging.getLogger("rt_proxy")
+
+OnSessionEnd = Callable[[SessionRecord], None]
+
+#: How often the token store is looked at for sessions that live, in seconds.
+_TOKEN_WATCH = 1.0
+#: How often a draining proxy looks for sessions that have come to rest, in seconds.
+_DRAIN_WATCH = 0.1
+#: How long after the goodbyes a drain that came to its deadline is over, in seconds.
+_LAST_LOOK = 0.5
+_STANDING_ENDINGS = {
+    Standing.REVOKED: closing.TOKEN_REVOKED,
+    Standing.EXPIRED: closing.TOKEN_EXPIRED,
+}
+
+
+class Proxy:
+    """One proxy at work; made by ``open_proxy`` (mutable: clients come and go).
+
+    Attributes:
+        addresses: Where it listens, such as ``http://127.0.0.1:8080``; empty for an
+            embedder that brings its own listener.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        nursery: trio.Nursery,
+        *,
+        tokens: TokenStore | None,
+        dial: Dial | None,
+        on_session_end: OnSessionEnd | None,
+    ) -> None:
+        self.addresses: tuple[str, ...] = ()
+        self._nursery = nursery
+        self._own_tokens = tokens
+        self._file_tokens: FileTokenStore | None = None
+        self._dial_tcp = dial or TcpDial()
+        self._on_session_end = on_session_end
+        self._roster = Roster()
+        self._drained = trio.Event()
+        self._house = self._make_house(settings)
+        self._gate = Gate(
+            self._roster,
+            lambda: self._house,
+            on_session_end=self._report,
+            random=Random(),  # noqa: S311 - it spreads load, it protects nothing
+        )
+
+    @property
+    def sessions(self) -> int:
+        """How many clients are here, those included whose upstream is being opened."""
+        return len(self._roster)
+
+    @property
+    def faults(self) -> int:
+        """How many visits ended in an exception of rt-proxy itself; each is in the log."""
+        return self._gate.faults
+
+    async def handle_stream(self, stream: trio.abc.Stream) -> None:
+        """Receive one visitor on a connected stream, and close the stream.
+
+        Nothing a visitor does comes out of here. Cancelling cuts the session: both
+        sides are still told why, within a quarter of a second.
+        """
+        await self._gate.handle(stream)
+
+    def reload(self, settings: Settings) -> None:
+        """Put new settings in force for newcomers; live sessions keep theirs.
+
+        The listener stays as it is: ``listen.host``, ``port`` and ``tls`` need a restart.
+
+        Raises:
+            SettingsError: The settings are wrong; the old ones stay in force.
+        """
+        self._house = self._make_house(settings)
+
+    async def drain(self, seconds: float = 20) -> bool:
+        """Let no newcomers in, and wait until the present clients have left.
+
+        A session without a response in progress is asked to leave at once (close
+        code 1001); one with a response, when that is done. What is left after
+        ``seconds`` is ended then; ``serve`` cuts what is left after the goodbyes.
+        A proxy that drains stays so. Cancelling stops the waiting; the sessions
+        live on until the proxy is cancelled.
+
+        Returns:
+            Whether everybody had left before ``seconds`` were over.
+        """
+        self._roster.draining = True
+        with trio.move_on_after(seconds) as patience:
+            await self._end_until_empty(only_idle=True)
+        with trio.move_on_after(self._house.settings.timeouts.goodbye + _LAST_LOOK):
+            await self._end_until_empty(only_idle=False)
+        self._drained.set()
+        return not patience.cancelled_caught
+
+    async def _end_until_empty(self, *, only_idle: bool) -> None:
+        """End sessions as they come, until no client is left."""
+        while len(self._roster):
+            self._roster.end_all(closing.DRAIN, only_idle=only_idle)
+            with trio.move_on_after(_DRAIN_WATCH):
+                await self._roster.wait_empty()
+
+    async def wait_drained(self) -> None:
+        """Wait until ``drain`` has done its work. Cancelling is safe."""
+        await self._drained.wait()
+
+    def _make_house(self, settings: Settings) -> House:
+        problems = check(settings)
+        if problems:
+            raise SettingsError("settings", problems)
+        return House(
+            settings=settings,
+            channels=make_channels(settings),
+            trusted_proxies=parse_networks(settings.listen.trusted_proxies),
+            tokens=self._tokens_of(settings.tokens.file),
+            dial=self._dial,
+        )
+
+    def _tokens_of(self, file: Path) -> TokenStore:
+        """Return the store in use where the file is the same: it knows what was good last."""
+        if self._own_tokens is not None:
+            return self._own_tokens
+        if self._file_tokens is None or self._file_tokens.path != file:
+            self._file_tokens = FileTokenStore(file)
+        return self._file_tokens
+
+    async def _dial(self, channel: Channel, request: UpstreamRequest) -> trio.abc.Stream:
+        if channel.provider == "simulator":
+            return await open_simulated(self._nursery, channel)
+        return await self._dial_tcp(channel, request)
+
+    def _report(self, record: SessionRecord) -> None:
+        log_session(record)
+        if self._on_session_end is None:
+            return
+        try:
+            self._on_session_end(record)
+        except Exception:
+            _logger.exception("on_session_end raised")
+
+    async def _watch_tokens(self) -> None:
+        """End the sessions of tokens that are no longer good."""
+        while True:
+            await trio.sleep(_TOKEN_WATCH)
+            tokens = self._house.tokens
+            await tokens.refresh()
+            now = datetime.now(UTC)
+            for guest in self._roster.guests():
+                standing = tokens.standing(guest.token_id, now)
+                if standing is not Standing.GOOD:
+                    guest.session.end(_STANDING_ENDINGS[standing])
+
+
+@asynccontextmanager
+async def open_proxy(
+    settings: Settings,
+    *,
+    tokens: TokenStore | None = None,
+    dial: Dial | None = None,
+    on_session_end: OnSessionEnd | None = None,
+) -> AsyncIterator[Proxy]:
+    """Open a proxy that listens nowhere: give it streams with ``handle_stream``.
+
+    Leaving the block ends what is left. Cancelling cuts it.
+
+    Args:
+        settings: What is in force; ``listen`` is not looked at but for its
+            ``origins`` and ``trusted_proxies``.
+        tokens: A token store; default: the file of the settings.
+        dial: How upstreams are reached; default: TCP, and TLS with the system's certificates.
+        on_session_end: Called with each session's record; it must not block.
+
+    Raises:
+        SettingsError: The settings are wrong.
+        TokenStoreError: The token file cannot be read.
+    """
+    async with trio.open_nursery() as nursery:
+        proxy = Proxy(settings, nursery, tokens=tokens, dial=dial, on_session_end=on_session_end)
+        nursery.start_soon(proxy._watch_tokens)  # noqa: SLF001 - the other half of the class
+        yield proxy
+        nursery.cancel_scope.cancel("the proxy is closed")
+
+
+async def serve(
+    settings: Settings,
+    *,
+    tokens: TokenStore | None = None,
+    dial: Dial | None = None,
+    on_session_end: OnSessionEnd | None = None,
+    task_status: trio.TaskStatus[Proxy] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Listen where the settings say, and serve until drained or cancelled.
+
+    Start it with ``await nursery.start(rt_proxy.serve, settings)``, which returns
+    the ``Proxy`` once it listens. It returns when ``Proxy.drain`` is done.
+    Cancelling cuts every session; both sides of each are still told.
+
+    Args:
+        settings: What is in force.
+        tokens: A token store; default: the file of the settings.
+        dial: How upstreams are reached; default: TCP, and TLS with the system's certificates.
+        on_session_end: Called with each session's record; it must not block.
+        task_status: Set by ``nursery.start``.
+
+    Raises:
+        ListenError: The address cannot be bound, or the certificate cannot be used.
+        SettingsError: The settings are wrong.
+        TokenStoreError: The token file cannot be read.
+    """
+    listeners = await open_listeners(settings.listen)
+    try:
+        async with open_proxy(
+            settings, tokens=tokens, dial=dial, on_session_end=on_session_end
+        ) as proxy:
+            proxy.addresses = addresses_of(listeners, tls=settings.listen.tls is not None)
+            async with trio.open_nursery() as visitors, trio.open_nursery() as doors:
+                doors.start_soon(serve_listeners, listeners, visitors, proxy.handle_stream)
+                task_status.started(proxy)
+                await proxy.wait_drained()
+                doors.cancel_scope.cancel("drained")
+    finally:
+        with trio.CancelScope(shield=True):  # closing a listener cannot block
+            await _close_all(listeners)
+
+
+async def _close_all(listeners: Sequence[Listener]) -> None:
+    for listener in listeners:
+        await listener.aclose()

@@ -1,0 +1,146 @@
+"""Lends the simulator its legs: over a socket, or in memory as a channel.
+
+The simulator itself is a conversation over two callables; here it meets the
+HTTP head, the WebSocket and its close codes.
+"""
+
+import contextlib
+
+import trio
+
+from rt_proxy.channels import Channel
+from rt_proxy.listener.answers import send_answer
+from rt_proxy.listener.head import read_head
+from rt_proxy.listener.pages import refusal_answer, render
+from rt_proxy.realtime.framereader import FrameReader
+from rt_proxy.realtime.frames import BINARY, Message
+from rt_proxy.realtime.hello import Hello, RequestHead, read_hello
+from rt_proxy.realtime.refusals import Refusal, http_only
+from rt_proxy.session.leg import Leg
+from rt_proxy.session.wslegs import accept_leg
+from rt_proxy.simulator import Fault, SimulatorEnd, converse, parse_fault
+
+_HEAD_BYTES = 16_384
+_HEAD_SECONDS = 10
+_MESSAGE_BYTES = 33_554_432
+_GOODBYE_SECONDS = 2
+
+
+async def serve_simulated(stream: trio.abc.Stream, fault: Fault, *, pace: float = 0.0) -> None:
+    """Be a simulated provider for one connection, from its head to its end.
+
+    Any credential will do. The stream is closed when this returns. Cancelling
+    cuts the connection.
+
+    Args:
+        stream: A connected stream.
+        fault: What goes wrong.
+        pace: How fast answers are streamed, as a share of real time; 0: at once.
+    """
+    try:
+        opened = None
+        with trio.move_on_after(_HEAD_SECONDS):
+            opened = await read_head(stream, _HEAD_BYTES)
+        if opened is None:
+            return
+        hello = opened if isinstance(opened, Refusal) else _hello(opened.head, fault)
+        if isinstance(hello, Refusal):
+            answer = render(refusal_answer(hello))
+            await send_answer(stream, answer, _GOODBYE_SECONDS)
+        elif not isinstance(opened, Refusal):
+            await _converse(stream, hello, opened.rest, fault, pace)
+    finally:
+        with trio.CancelScope(shield=True):  # closing by force cannot block
+            await trio.aclose_forcefully(stream)
+
+
+def _hello(head: RequestHead, fault: Fault) -> Hello | Refusal:
+    if fault.refuse is not None:
+        message = f"Simulated fault: refuse={fault.refuse}."
+        return http_only(fault.refuse, "simulated_fault", message, type="server_error")
+    return read_hello(head)
+
+
+async def _converse(
+    stream: trio.abc.Stream, hello: Hello, rest: bytes, fault: Fault, pace: float
+) -> None:
+    frames = FrameReader(masked=True, message_bytes=_MESSAGE_BYTES, parsed_bytes=_MESSAGE_BYTES)
+    async with trio.open_nursery() as room:
+        with contextlib.suppress(trio.BrokenResourceError):
+            leg = await accept_leg(
+                room,
+                stream,
+                key=hello.websocket_key,
+                subprotocol="realtime" if hello.offers_realtime else None,
+                frames=frames,
+                unread=rest,
+            )
+            end = await converse(
+                lambda: _receive(leg),
+                lambda text: leg.send_event(text.encode()),
+                model=hello.model,
+                intent=hello.intent,
+                fault=fault,
+                pace=pace,
+            )
+            await _close(leg, end)
+        room.cancel_scope.cancel("the simulated session is over")
+
+
+async def _receive(leg: Leg) -> str | bytes | None:
+    message = await leg.read_message()
+    if not isinstance(message, Message):
+        return None
+    if message.opcode == BINARY:
+        return message.payload
+    return message.payload.decode(errors="replace")
+
+
+async def _close(leg: Leg, end: SimulatorEnd) -> None:
+    if end.kind == "drop":
+        await leg.wire.cut()
+        return
+    with trio.move_on_after(_GOODBYE_SECONDS):
+        await leg.close(end.code, end.reason)
+
+
+class _SimulatedStream(trio.abc.Stream):
+    """Our end of a simulated upstream; closing it ends the simulator at the other end."""
+
+    def __init__(self, near: trio.abc.Stream, scope: trio.CancelScope) -> None:
+        self._near = near
+        self._scope = scope
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._near.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._near.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._near.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        self._scope.cancel("the session is over")
+        await self._near.aclose()
+
+
+async def open_simulated(nursery: trio.Nursery, channel: Channel) -> trio.abc.Stream:
+    """Connect to a simulator of our own, over a pair of sockets and without a port.
+
+    Cancelling before it returns leaves nothing open.
+
+    Args:
+        nursery: Where the simulator lives until the stream is closed.
+        channel: The channel whose fault it shows.
+    """
+    near, far = (trio.SocketStream(end) for end in trio.socket.socketpair())
+    fault = Fault() if channel.fault is None else parse_fault(channel.fault)
+    scope = trio.CancelScope()
+
+    async def simulate() -> None:
+        with scope:
+            await serve_simulated(far, fault)
+
+    nursery.start_soon(simulate)
+    return _SimulatedStream(near, scope)

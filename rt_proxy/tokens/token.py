@@ -1,0 +1,138 @@
+"""The token as a value, its secret and the secret's hash, and lifetimes such as ``30d``.
+
+Pure: nothing here reads a file or a clock.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+
+import attrs
+
+from rt_proxy.settings import Secret
+
+NAME_LENGTH = 64
+#: In ``Token.models``, as in a channel's: every model.
+ANY_MODEL = "*"
+
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+_HASH = re.compile(r"[0-9a-f]{64}")
+_DURATION = re.compile(r"([0-9]{1,9})([dhms])")
+_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_LONGEST = timedelta(days=36_500)
+
+
+@attrs.frozen
+class Token:
+    """What lets a client in. It holds the hash of its secret, never the secret.
+
+    Attributes:
+        id: Such as ``tok_9f86d081884c``; it is what logs show.
+        name: The operator's word for it; no two tokens share a name.
+        sha256: The SHA-256 of the secret, 64 lower-case hexadecimal digits.
+        created: When it was made, UTC.
+        expires: From when on it no longer lets anybody in, UTC; None: never.
+        disabled: Revoked; the row stays, so that the name is not given out again.
+        models: The models it may use; empty: any.
+        default_model: The model of a client that names none; None: the proxy's own.
+        limits: Limits of this token, kept as they are written.
+        budget: The budget of this token, kept as it is written.
+    """
+
+    id: str
+    name: str
+    sha256: str = attrs.field(repr=False)
+    created: datetime
+    expires: datetime | None = None
+    disabled: bool = False
+    models: tuple[str, ...] = ()
+    default_model: str | None = None
+    limits: Mapping[str, object] = attrs.field(default=_NOTHING, hash=False)
+    budget: Mapping[str, object] = attrs.field(default=_NOTHING, hash=False)
+
+    def allows(self, model: str) -> bool:
+        """Say whether the token may use a model, by the name that clients give it."""
+        return not self.models or model in self.models or ANY_MODEL in self.models
+
+
+def new_id() -> str:
+    """Return a fresh token id."""
+    return "tok_" + secrets.token_hex(6)
+
+
+def new_secret() -> Secret:
+    """Return a fresh secret: 256 random bits, legal in a header, a subprotocol and a URL."""
+    return Secret("sk-rt-" + secrets.token_urlsafe(32))
+
+
+def hash_secret(secret: Secret) -> str:
+    """Return what is kept of a secret: its SHA-256 in hexadecimal digits.
+
+    A plain hash is enough: nobody can guess 256 random bits, slow hashing or not.
+    Any text has a hash, also one that no client could have been given.
+    """
+    return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def as_utc(moment: datetime) -> datetime:
+    """Return the moment in UTC.
+
+    Raises:
+        ValueError: It has no offset, so nobody knows which moment it is.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("must have an offset, such as the Z of 2026-01-31T12:00:00Z")
+    return moment.astimezone(UTC)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return the lifetime that ``30d``, ``12h``, ``90m`` or ``45s`` names.
+
+    Raises:
+        ValueError: The text is no such lifetime.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration such as 30d, 12h, 90m or 45s")
+    number, unit = match.groups()
+    duration = timedelta(**{_UNITS[unit]: int(number)})
+    if not timedelta(0) < duration <= _LONGEST:
+        raise ValueError(f"{text!r} must be more than 0 and at most {_LONGEST.days}d")
+    return duration
+
+
+def name_problem(name: str) -> str | None:
+    """Return why a text cannot be the name of a token, or None if it can."""
+    if not name or name != name.strip():
+        return "must not be empty, nor begin or end with a space"
+    if len(name) > NAME_LENGTH:
+        return f"must have at most {NAME_LENGTH} characters, not {len(name)}"
+    if not name.isprintable():
+        return "must have no control characters or line breaks"
+    if name.startswith("-"):
+        return "must not begin with '-', or it would be read as an option"
+    return None
+
+
+def models_problem(models: tuple[str, ...], default_model: str | None) -> str | None:
+    """Return why these cannot be the models and the default model of a token, or None."""
+    names = models if default_model is None else (*models, default_model)
+    if not all(name and name.isprintable() for name in names):
+        return "a model's name must not be empty, and must have no control characters"
+    if default_model is None or not models or ANY_MODEL in models or default_model in models:
+        return None
+    return f"the default model {default_model!r} is not among the models {', '.join(models)}"
+
+
+def problems(token: Token) -> list[tuple[str, str]]:
+    """Return what is wrong with a token taken alone, as pairs of field and reason."""
+    found = {
+        "id": None if token.id and token.id.isprintable() else "must not be empty",
+        "name": name_problem(token.name),
+        "sha256": None if _HASH.fullmatch(token.sha256) else "must be 64 digits 0-9 a-f",
+        "models": models_problem(token.models, token.default_model),
+    }
+    return [(field, reason) for field, reason in found.items() if reason is not None]

@@ -1,0 +1,196 @@
+"""``rt-proxy check``: would ``serve`` start with this config file?"""
+
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+from click.testing import CliRunner, Result
+
+from rt_proxy.cli.check import check
+
+GOOD = """
+[[channels]]
+name = "simulator"
+provider = "simulator"
+models = ["a", "b"]
+
+[[channels]]
+name = "openai"
+provider = "openai"
+api_key = { env = "OPENAI_API_KEY" }
+models = ["b", "c"]
+"""
+TLS = '[listen]\ntls = { cert = "cert.pem", key = "key.pem" }\n'
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hush")
+
+
+def run(content: str, *arguments: str) -> Result:
+    """Run ``rt-proxy check`` in the folder of a config file with this content."""
+    Path("config.toml").write_text(content)
+    return CliRunner().invoke(check, arguments)
+
+
+def assert_problems(result: Result, *problems: str) -> None:
+    """Hold that exactly these lines were printed, on stderr."""
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [f"config.toml: {problem}" for problem in problems]
+    assert result.exit_code == 1
+
+
+def write_certificate(name: str = "proxy.example.com") -> trustme.LeafCert:
+    """Write a certificate and its key."""
+    leaf = trustme.CA().issue_cert(name)
+    leaf.private_key_pem.write_to_path("key.pem")
+    leaf.cert_chain_pems[0].write_to_path("cert.pem")
+    return leaf
+
+
+def test_ok() -> None:
+    """One line on stdout says what the settings amount to, and the status is 0."""
+    result = run(GOOD)
+
+    assert result.stdout == ("config.toml: ok, 2 channels, 3 models, listening on 127.0.0.1:8080\n")
+    assert result.stderr == ""
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [('["*"]', "any model"), ('["a"]', "1 model"), ('["a", "*"]', "1 model and any other model")],
+)
+def test_counts_models(models: str, said: str) -> None:
+    """A star is no model, but means any."""
+    result = run(
+        f'[[channels]]\nname = "s"\nprovider = "simulator"\nmodels = {models}\n'
+        '[listen]\nhost = "::"\nport = 80\n'
+    )
+
+    assert result.stdout == f"config.toml: ok, 1 channel, {said}, listening on [::]:80\n"
+
+
+def test_names_what_is_not_in_force() -> None:
+    """Whoever sets a section without effect is told so, on the same line."""
+    result = run(GOOD + '[usage]\n[prices."a"]\ntext_in = 1\n')
+
+    assert result.stdout.endswith(":8080, not in force yet: [usage] and [prices]\n")
+
+
+def test_every_problem_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All problems are printed at once, each with the file and its place."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+    result = run(GOOD + '[listen]\nport = "8080"\n')
+
+    assert_problems(
+        result,
+        "channels[1].api_key: environment variable OPENAI_API_KEY is not set",
+        "listen.port: must be an integer, not a string",
+    )
+
+
+def test_config_option() -> None:
+    """Another file is checked, and named as it was given."""
+    Path("folder").mkdir()
+    Path("folder/other.toml").write_text("nonsense")
+    result = run(GOOD, "--config", "folder/other.toml")
+
+    assert result.stderr.startswith("folder/other.toml: is not valid TOML: ")
+    assert result.exit_code == 1
+
+
+def test_no_config_file() -> None:
+    """A missing file is one line that says how to make one, and no wrong argument."""
+    result = CliRunner().invoke(check, [])
+
+    assert_problems(result, "there is no such file; make one with: rt-proxy init DIR")
+
+
+def test_changes_nothing(tmp_path: Path) -> None:
+    """No token file and nothing else is made."""
+    run(GOOD)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
+
+
+class TestTls:
+    """The certificate and key that serve would load."""
+
+    def test_matching(self) -> None:
+        """A certificate and its key are good."""
+        write_certificate()
+
+        assert run(GOOD + TLS).exit_code == 0
+
+    def test_missing(self) -> None:
+        """Files that cannot be read are named, both."""
+        here = Path.cwd()
+
+        assert_problems(
+            run(GOOD + TLS),
+            f"listen.tls.cert: {here}/cert.pem cannot be read: No such file or directory",
+            f"listen.tls.key: {here}/key.pem cannot be read: No such file or directory",
+        )
+
+    def test_not_pem(self) -> None:
+        """A file of another kind is told from one that is missing."""
+        write_certificate()
+        Path("cert.pem").write_bytes(b"\x30\x82")
+        [line] = run(GOOD + TLS).stderr.splitlines()
+
+        assert line.endswith("cert.pem is no PEM file with BEGIN CERTIFICATE")
+
+    def test_broken_pem(self) -> None:
+        """The right frame around nonsense is noticed too."""
+        write_certificate()
+        Path("cert.pem").write_text(ssl.DER_cert_to_PEM_cert(b"nonsense"))
+        [line] = run(GOOD + TLS).stderr.splitlines()
+
+        assert line.startswith("config.toml: listen.tls: the certificate and key cannot be used: ")
+
+    def test_other_key(self) -> None:
+        """A key of another certificate is named as that."""
+        write_certificate()
+        certificate = Path("cert.pem").read_bytes()
+        write_certificate()
+        Path("cert.pem").write_bytes(certificate)
+
+        assert_problems(
+            run(GOOD + TLS),
+            f"listen.tls.key: {Path.cwd()}/key.pem is not the key of the certificate",
+        )
+
+    @pytest.mark.parametrize(
+        "head",
+        ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED"],
+    )
+    def test_encrypted_key(self, head: str) -> None:
+        """A key with a passphrase is refused, and nobody is asked for it."""
+        write_certificate()
+        Path("key.pem").write_text(head)
+        [line] = run(GOOD + TLS).stderr.splitlines()
+
+        assert line.endswith("key.pem is encrypted; it is needed without a passphrase")
+
+
+class TestTokens:
+    """The token file that serve would read or make."""
+
+    def test_broken(self) -> None:
+        """A token file that cannot be understood is a problem with its reason."""
+        Path("tokens.toml").write_text("[[tokens]]\nnmae = 1\n")
+        [line] = run(GOOD).stderr.splitlines()
+
+        assert line.startswith(f"config.toml: tokens.file: {Path.cwd()}/tokens.toml: ")
+
+    def test_nowhere_to_make_it(self) -> None:
+        """Serve makes the token file, which takes a folder."""
+        assert_problems(
+            run(GOOD + '[tokens]\nfile = "no/tokens.toml"\n'),
+            f"tokens.file: {Path.cwd()}/no/tokens.toml is not there "
+            "and cannot be made in its folder",
+        )

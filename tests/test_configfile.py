@@ -1,0 +1,412 @@
+"""The config file: TOML in, ``Settings`` out, or every problem at once."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import attrs
+import pytest
+
+from rt_proxy import configfile
+from rt_proxy.configfile import load_settings, load_tokens_settings, not_in_force
+from rt_proxy.errors import SettingsError
+from rt_proxy.settings import (
+    ChannelSettings,
+    ListenSettings,
+    LogSettings,
+    PriceSettings,
+    Secret,
+    Settings,
+    Timeouts,
+    TlsSettings,
+    TokensSettings,
+    UsageSettings,
+)
+
+CHANNEL = '[[channels]]\nname = "s"\nprovider = "simulator"\nmodels = ["*"]\n'
+
+Load = Callable[..., Settings]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Return a function that writes a config file and loads it."""
+
+    def load(content: str | bytes, environ: Mapping[str, str] | None = None) -> Settings:
+        path = tmp_path / "config.toml"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return load_settings(path, environ or {})
+
+    return load
+
+
+def problems(load: Load, content: str | bytes) -> tuple[str, ...]:
+    """Return what is said to be wrong with a config file."""
+    with pytest.raises(SettingsError) as caught:
+        load(content)
+    return caught.value.problems
+
+
+class TestGood:
+    """What is right is loaded as it is meant."""
+
+    def test_least(self, load: Load, tmp_path: Path) -> None:
+        """One channel is enough, and everything else has its default."""
+        assert load(CHANNEL) == Settings(
+            channels=(ChannelSettings(name="s", provider="simulator", models={"*": "*"}),),
+            tokens=TokensSettings(file=tmp_path / "tokens.toml"),
+        )
+
+    def test_everything(self, load: Load, tmp_path: Path) -> None:
+        """Every section lands in its place, with its type."""
+        settings = load(
+            """
+            default_model = "m"
+            refusals = "http"
+            [listen]
+            host = "::"
+            port = 443
+            tls = { cert = "tls/cert.pem", key = "/key.pem" }
+            origins = ["https://a.example"]
+            trusted_proxies = ["10.0.0.0/8"]
+            [tokens]
+            file = "../t.toml"
+            [usage]
+            [[channels]]
+            name = "azure"
+            provider = "azure"
+            endpoint = "https://a.example"
+            api_version = "v"
+            api_key = { env = "KEY" }
+            models = { m = "deployment" }
+            priority = -3
+            weight = 2
+            dialect = "beta"
+            auth = "bearer"
+            first_event = false
+            [timeouts]
+            head = 1
+            dial = 0.5
+            [log]
+            format = "json"
+            level = "debug"
+            [prices."gpt-x.1"]
+            text_in = 4
+            """,
+            {"KEY": "hush"},
+        )
+
+        assert settings == Settings(
+            default_model="m",
+            refusals="http",
+            listen=ListenSettings(
+                host="::",
+                port=443,
+                tls=TlsSettings(cert=tmp_path / "tls/cert.pem", key=Path("/key.pem")),
+                origins=("https://a.example",),
+                trusted_proxies=("10.0.0.0/8",),
+            ),
+            tokens=TokensSettings(file=tmp_path / "../t.toml"),
+            usage=UsageSettings(file=tmp_path / "usage.db"),
+            channels=(
+                ChannelSettings(
+                    name="azure",
+                    provider="azure",
+                    endpoint="https://a.example",
+                    api_version="v",
+                    api_key=Secret("hush"),
+                    models={"m": "deployment"},
+                    priority=-3,
+                    weight=2,
+                    dialect="beta",
+                    auth="bearer",
+                    first_event=False,
+                ),
+            ),
+            timeouts=Timeouts(head=1, dial=0.5),
+            log=LogSettings(format="json", level="debug"),
+            prices={"gpt-x.1": PriceSettings(text_in=4)},
+        )
+        assert "hush" not in repr(settings)
+
+    def test_paths_do_not_depend_on_the_working_folder(
+        self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A relative config file gives absolute paths, from its own folder."""
+        load(CHANNEL)
+        monkeypatch.chdir(tmp_path.parent)
+        settings = load_settings(f"{tmp_path.name}/config.toml")
+
+        assert settings.tokens.file == tmp_path / "tokens.toml"
+
+    def test_process_environment(
+        self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without another one the environment of the process is asked."""
+        monkeypatch.setenv("KEY", "hush")
+        (tmp_path / "config.toml").write_text(
+            '[[channels]]\nname = "o"\nprovider = "openai"\nmodels = ["m"]\n'
+            'api_key = { env = "KEY" }\n'
+        )
+
+        assert load_settings(tmp_path / "config.toml").channels[0].api_key == Secret("hush")
+
+    def test_byte_order_mark(self, load: Load) -> None:
+        """What some editors put in front of a text is no mistake."""
+        assert load(b"\xef\xbb\xbf" + CHANNEL.encode()).channels[0].name == "s"
+
+    def test_values_are_frozen(self, load: Load) -> None:
+        """Mappings in the settings cannot be changed either."""
+        settings = load(CHANNEL + "[prices.m]\n")
+
+        for mapping in (settings.channels[0].models, settings.prices):
+            with pytest.raises(TypeError):
+                mapping["x"] = "y"  # type: ignore[index]
+
+
+class TestFile:
+    """What is wrong with the file as a whole."""
+
+    def test_missing(self, tmp_path: Path) -> None:
+        """A missing file is named, and how to make one."""
+        with pytest.raises(SettingsError) as caught:
+            load_settings(tmp_path / "no.toml")
+
+        assert str(caught.value) == (
+            f"{tmp_path}/no.toml: there is no such file; make one with: rt-proxy init DIR"
+        )
+
+    def test_folder(self, tmp_path: Path) -> None:
+        """What cannot be read is named with the reason."""
+        with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+            load_settings(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("content", "where"),
+        [
+            ("a = \n", "line 1, column 5"),
+            ("\n\n[listen\n", "line 3, column 8"),
+            ("a = 1\na = 2\n", "line 2, column 6"),
+            ("a = [1,\n  2", "line 2, column 4, the end of the file"),
+            ('a = """x\n', "line 2, column 1, the end of the file"),
+        ],
+    )
+    def test_syntax(self, load: Load, content: str, where: str) -> None:
+        """Broken TOML is told with line and column, at the end of the file too."""
+        [problem] = problems(load, content)
+
+        assert problem.startswith("is not valid TOML: ")
+        assert problem.endswith(f"(at {where})")
+
+    def test_not_utf8(self, load: Load) -> None:
+        """Another encoding is told with its line."""
+        assert problems(load, b"a = 1\nb = '\xff'") == ("is not UTF-8 text, in line 2",)
+
+    def test_deep(self, load: Load) -> None:
+        """Nesting without end is a problem, not a crash."""
+        assert problems(load, "a = " + "[" * 100_000) == ("is nested too deep",)
+
+    def test_huge_number(self, load: Load) -> None:
+        """A number of thousands of digits is a problem, not a crash."""
+        [problem] = problems(load, "a = " + "1" * 10_000)
+
+        assert problem.startswith("is not valid TOML: ")
+
+
+class TestPlaces:
+    """Each mistake has its place, counted from 0 and written as TOML does."""
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            ("[[channels]]", "channels[1].name: is required"),
+            ("[[channels]]", "channels[1].provider: is required"),
+            ("[[channels]]", "channels[1].models: is required"),
+            ("[listen]\nport = true", "listen.port: must be an integer, not a boolean"),
+            ("[listen]\ntls = {}", "listen.tls.cert: is required"),
+            ("[listen]\norigins = [1]", "listen.origins[0]: must be a string, not an integer"),
+            ("listen = 1", "listen: must be a table, not an integer"),
+            ("[prices]\nm = 1", "prices.m: must be a table, not an integer"),
+            (
+                '[prices."a.b"]\ntext_in = "1"',
+                'prices."a.b".text_in: must be a number, not a string',
+            ),
+            ("[usage]\nfile = 1", "usage.file: must be a string, not an integer"),
+            ("[limits]\nsessions = -1", "limits.sessions: must not be negative; 0 switches it off"),
+        ],
+    )
+    def test_place(self, load: Load, content: str, problem: str) -> None:
+        """The place is that of the value, in any depth."""
+        sections, channel = (content, "") if "channels" not in content else ("", content)
+        top = sections if not sections.startswith("[") else ""
+        rest = sections.removeprefix(top)
+
+        assert problem in problems(load, f"{top}\n{CHANNEL}\n{channel}\n{rest}\n")
+
+    def test_unknown_settings(self, load: Load) -> None:
+        """An unknown setting is a mistake, and the nearest known one is suggested."""
+        assert problems(load, f'{CHANNEL}wieght = 1\n[Limits]\n[log]\nzzz = "hush"\n') == (
+            "channels[0].wieght: unknown setting; did you mean weight?",
+            "log.zzz: unknown setting; known here: format, level",
+            "Limits: unknown setting; did you mean limits?",
+        )
+
+    def test_no_channels(self, load: Load) -> None:
+        """Without a channel there is nothing to do; that is one problem, in any form."""
+        needed = ("channels: there is none; at least one [[channels]] is needed",)
+
+        assert problems(load, "") == problems(load, "channels = []") == needed
+        assert problems(load, "channels = 5") == ("channels: must be an array, not an integer",)
+        assert problems(load, "channels = [5]") == ("channels[0]: must be a table, not an integer",)
+
+    def test_provider_rules(self, load: Load) -> None:
+        """What a provider asks of its channel is checked, with the place of the channel."""
+        content = f'{CHANNEL}[[channels]]\nname = "c"\nprovider = "compatible"\nmodels = ["m"]\n'
+        found = [problem.partition(": ")[0] for problem in problems(load, content)]
+
+        assert sorted(found) == ["channels[1].api_key", "channels[1].base_url"]
+
+    @pytest.mark.parametrize("scheme", ["https", "http", "wss", "ws"])
+    def test_url_schemes(self, load: Load, scheme: str) -> None:
+        """Four schemes are good, and another one is not."""
+        content = (
+            CHANNEL.replace("simulator", "compatible") + 'auth = "none"\nbase_url = "{}://h"\n'
+        )
+        [problem] = problems(load, content.format("ftp"))
+
+        assert load(content.format(scheme)).channels[0].base_url == f"{scheme}://h"
+        assert problem.startswith("channels[0].base_url: ")
+
+    def test_fault(self, load: Load) -> None:
+        """A fault that the simulator does not know is a mistake of the file."""
+        [problem] = problems(load, f'{CHANNEL}fault = "explode"\n')
+
+        assert load(f'{CHANNEL}fault = "close=1011"\n').channels[0].fault == "close=1011"
+        assert problem.startswith("channels[0].fault: ")
+
+
+class TestAllAtOnce:
+    """No mistake hides another."""
+
+    def test_types_and_rules(self, load: Load) -> None:
+        """Wrong types, missing things and broken rules are told together, each place once."""
+        found = problems(
+            load,
+            """
+            models = ["x"]
+            default_model = "m"
+            [listen]
+            port = 99999
+            tls = { key = 1 }
+            origins = [5, "*"]
+            [limits]
+            parsed_bytes = "4"
+            message_bytes = 100
+            [timeouts]
+            send_stall = 16
+            [[channels]]
+            name = "a"
+            provider = "opneai"
+            models = { m = "m" }
+            weight = 0
+            [[channels]]
+            name = "a"
+            provider = "openai"
+            api_key = { env = "NOT_SET" }
+            models = ["other"]
+            """,
+        )
+
+        assert sorted(problem.partition(": ")[0] for problem in found) == [
+            "channels[0].provider",
+            "channels[0].weight",
+            "channels[1].api_key",
+            "channels[1].name",
+            "limits.parsed_bytes",
+            "listen.origins[0]",
+            "listen.origins[1]",
+            "listen.port",
+            "listen.tls.cert",
+            "listen.tls.key",
+            "models",
+            "timeouts.send_stall",
+        ]
+
+    def test_no_problems_follow_from_a_mistake(self, load: Load) -> None:
+        """What cannot be read is told as that, and nothing is made up about it."""
+        assert problems(load, 'default_model = "m"\nchannels = [{}, 1]\n') == (
+            "channels[0].name: is required",
+            "channels[0].provider: is required",
+            "channels[0].models: is required",
+            "channels[1]: must be a table, not an integer",
+        )
+
+    def test_an_unknown_provider_asks_for_nothing(self, load: Load) -> None:
+        """Without a known provider only what every provider would say is said."""
+        content = CHANNEL.replace("simulator", "custom") + 'base_url = "wss://h"\nweight = 0\n'
+        found = [problem.partition(": ")[0] for problem in problems(load, content)]
+
+        assert found == ["channels[0].provider", "channels[0].weight"]
+
+    def test_every_required_setting_has_a_stand_in(self) -> None:
+        """Whatever is missing, the rest can still be checked."""
+        required = [
+            (*place, field.name)
+            for place, kind in [
+                (("channels", 0), ChannelSettings),
+                (("listen", "tls"), TlsSettings),
+                ((), Settings),
+            ]
+            for field in attrs.fields(kind)
+            if field.default is attrs.NOTHING
+        ]
+
+        assert len(required) == 6
+        assert all(configfile._stand_in(place) is not None for place in required)
+
+
+class TestTokensOnly:
+    """The token commands read one section."""
+
+    def test_ignores_the_rest(self, tmp_path: Path) -> None:
+        """A key that is not set does not keep anyone from revoking a token."""
+        path = tmp_path / "config.toml"
+        path.write_text('[tokens]\nfile = "t.toml"\n[[channels]]\nwrong = true\n')
+
+        assert load_tokens_settings(path) == TokensSettings(file=tmp_path / "t.toml")
+
+    def test_default(self, tmp_path: Path) -> None:
+        """Without the section the file is beside the config file."""
+        path = tmp_path / "config.toml"
+        path.write_text("")
+
+        assert load_tokens_settings(path) == TokensSettings(file=tmp_path / "tokens.toml")
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            ("tokens = 1", "tokens: must be a table, not an integer"),
+            ("[tokens]\nfile = 1", "tokens.file: must be a string, not an integer"),
+            ('[tokens]\nfile = ""', "tokens.file: must not be empty"),
+            ("[tokens]\nfiel = 1", "tokens.fiel: unknown setting; did you mean file?"),
+        ],
+    )
+    def test_strict(self, tmp_path: Path, content: str, problem: str) -> None:
+        """The section itself is held to its types and names."""
+        path = tmp_path / "config.toml"
+        path.write_text(content)
+
+        with pytest.raises(SettingsError) as caught:
+            load_tokens_settings(path)
+        assert caught.value.problems == (problem,)
+
+    def test_missing(self, tmp_path: Path) -> None:
+        """A missing config file is told as everywhere."""
+        with pytest.raises(SettingsError, match="rt-proxy init"):
+            load_tokens_settings(tmp_path / "no.toml")
+
+
+def test_not_in_force(load: Load) -> None:
+    """Sections whose feature is to come are named when they are there."""
+    assert not_in_force(load(CHANNEL)) == ()
+    assert not_in_force(load(CHANNEL + "[usage]")) == ("usage",)
+    assert not_in_force(load(CHANNEL + "[prices.m]")) == ("prices",)

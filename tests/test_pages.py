@@ -1,0 +1,164 @@
+"""Facts about the plain HTTP pages and how answers are written."""
+
+import json
+
+import h11
+import pytest
+
+from rt_proxy.listener.pages import Answer, models_answer, page, refusal_answer, render
+from rt_proxy.realtime.hello import RequestHead
+from rt_proxy.realtime.refusals import (
+    Refusal,
+    http_only,
+    invalid_api_key,
+    model_unknown,
+    rate_limit_exceeded,
+)
+from rt_proxy.settings import Secret
+
+
+def ask(target: str, method: str = "GET", *, is_ready: bool = True) -> Answer:
+    """Ask for a page with the token T; only T may see the models."""
+
+    def models(secret: Secret | None) -> Answer | Refusal:
+        if secret is None or secret.reveal() != "T":
+            return invalid_api_key("The token is wrong.")
+        return models_answer(["gpt-realtime-2.1", "caf\u00e9"])
+
+    head = RequestHead(method, target, ((b"host", b"h"), (b"authorization", b"Bearer T")))
+    return page(head, ready=lambda: is_ready, models=models)
+
+
+def parse(data: bytes, method: str = "GET") -> tuple[h11.Response, bytes]:
+    """Read an answer as a client does, up to the end of the connection."""
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method=method, target="/", headers=[("Host", "h")]))
+    client.receive_data(data)
+    client.receive_data(b"")
+    response = client.next_event()
+    assert isinstance(response, h11.Response)
+    body = b""
+    while isinstance(event := client.next_event(), h11.Data):
+        body += event.data
+    assert isinstance(event, h11.EndOfMessage)
+    return response, body
+
+
+def error(answer: Answer) -> dict[str, object]:
+    """Return the error of an answer, checking that it has the API's form."""
+    body = json.loads(answer.body)
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"message", "type", "param", "code"}
+    return dict(body["error"])
+
+
+def test_healthz() -> None:
+    """Whoever asks learns that the process is well."""
+    answer = ask("/healthz?x=1")
+    assert answer.status == 200
+    assert json.loads(answer.body) == {"status": "ok"}
+
+
+def test_readyz() -> None:
+    """Readiness is 200, or 503 in the form of every HTTP error."""
+    assert ask("/readyz").status == 200
+    answer = ask("/readyz", is_ready=False)
+    assert answer.status == 503
+    assert error(answer)["type"] == "server_error"
+
+
+def test_models() -> None:
+    """A token sees the list of its models in the API's form."""
+    answer = ask("/v1/models")
+    assert answer.status == 200
+    listed = json.loads(answer.body)
+    assert listed["object"] == "list"
+    assert [model["id"] for model in listed["data"]] == ["gpt-realtime-2.1", "caf\u00e9"]
+    assert {model["object"] for model in listed["data"]} == {"model"}
+
+
+def test_models_need_a_token() -> None:
+    """Without a good token the models are 401, with the challenge that HTTP asks for."""
+    head = RequestHead("GET", "/v1/models", ())
+    answer = page(head, ready=lambda: True, models=lambda _: invalid_api_key("No token."))
+    assert answer.status == 401
+    assert error(answer)["code"] == "invalid_api_key"
+    assert ("WWW-Authenticate", "Bearer") in answer.headers
+
+
+@pytest.mark.parametrize("target", ["/", "*", "/v1", "/healthz/", "/v1/chat/completions", ""])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_other_paths(target: str, method: str) -> None:
+    """Any other path is 404 for any method."""
+    answer = ask(target, method)
+    assert answer.status == 404
+    assert error(answer)["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("target", ["/healthz", "/readyz", "/v1/models"])
+def test_methods(target: str) -> None:
+    """A page is read by GET and HEAD; another method is 405 and says so."""
+    assert ask(target, "HEAD") == ask(target)
+    answer = ask(target, "POST")
+    assert answer.status == 405
+    assert ("Allow", "GET, HEAD") in answer.headers
+    error(answer)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        invalid_api_key("No token."),
+        model_unknown("gpt\u00e9\n"),
+        rate_limit_exceeded("Too many sessions.", 7),
+    ],
+)
+def test_refusals(refusal: Refusal) -> None:
+    """A refusal is told with its status, its headers and the error body."""
+    answer = refusal_answer(refusal)
+    assert answer.status == refusal.status
+    assert answer.body == refusal.body()
+    assert set(refusal.headers) <= set(answer.headers)
+    assert error(answer)["message"] == refusal.message
+
+
+def test_render() -> None:
+    """An answer is whole HTTP: its length is right, nobody keeps it, the connection ends."""
+    response, body = parse(render(Answer(200, b'{"a": "\xc3\xa9"}', (("X-More", "1"),))))
+    assert response.status_code == 200
+    assert response.reason == b"OK"
+    assert body == b'{"a": "\xc3\xa9"}'
+    assert dict(response.headers) == {
+        b"content-type": b"application/json",
+        b"content-length": b"11",
+        b"cache-control": b"no-store",
+        b"connection": b"close",
+        b"x-more": b"1",
+    }
+
+
+def test_render_head_only() -> None:
+    """The answer to HEAD has the headers of the answer to GET, and no body."""
+    answer = ask("/healthz")
+    head = render(answer, head_only=True)
+    assert head + answer.body == render(answer)
+    response, body = parse(head, "HEAD")
+    assert (b"content-length", str(len(answer.body)).encode()) in list(response.headers)
+    assert body == b""
+
+
+def test_render_upgrade_required() -> None:
+    """A 426 lists its Upgrade header in Connection, as RFC 9110 7.8 asks."""
+    refusal = http_only(426, "upgrade_required", "Use WebSocket.", ("Upgrade", "websocket"))
+    response, _ = parse(render(refusal_answer(refusal)))
+    headers = dict(response.headers)
+    assert headers[b"upgrade"] == b"websocket"
+    assert headers[b"connection"] == b"Upgrade, close"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 408, 426, 429, 431, 503, 505])
+def test_render_statuses(status: int) -> None:
+    """Every status in use has its phrase and can be read back."""
+    response, _ = parse(render(Answer(status, b"{}")))
+    assert response.status_code == status
+    assert response.reason

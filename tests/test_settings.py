@@ -1,0 +1,223 @@
+"""Settings: values that keep secrets, and the rules across them."""
+
+import math
+from types import MappingProxyType
+
+import attrs
+import pytest
+
+from rt_proxy.settings import (
+    ChannelSettings,
+    Limits,
+    ListenSettings,
+    PriceSettings,
+    Secret,
+    Settings,
+    Timeouts,
+    TokensSettings,
+    check,
+)
+
+CHANNEL = ChannelSettings(name="one", provider="simulator", models=MappingProxyType({"m": "m"}))
+
+
+def settings(**changes: object) -> Settings:
+    """Return good settings, with changes."""
+    return attrs.evolve(Settings(channels=(CHANNEL,)), **changes)
+
+
+def places(wrong: Settings) -> list[str]:
+    """Return only where the broken rules are."""
+    return [problem.partition(": ")[0] for problem in check(wrong)]
+
+
+class TestSecret:
+    """A secret never shows itself."""
+
+    def test_shows_nothing(self) -> None:
+        """Neither repr nor str nor a format gives the text away, also inside of settings."""
+        secret = Secret("sk-hush")
+        shown = f"{secret!r} {secret} {attrs.evolve(CHANNEL, api_key=secret)!r}"
+
+        assert "hush" not in shown
+
+    def test_reveals_on_demand(self) -> None:
+        """The text is there for the one place that asks."""
+        assert Secret("sk-hush").reveal() == "sk-hush"
+
+    def test_compares_by_text(self) -> None:
+        """Equal texts are equal secrets, so that settings can be compared."""
+        assert Secret("a") == Secret("a") != Secret("b")
+
+
+class TestValues:
+    """Settings are frozen and start at their defaults."""
+
+    def test_frozen(self) -> None:
+        """No field of settings can be set again."""
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            settings().default_model = "x"  # type: ignore[misc]
+
+    def test_defaults_break_no_rule(self) -> None:
+        """A channel is all that has to be said."""
+        assert check(settings()) == []
+
+
+class TestChannels:
+    """Rules across channels."""
+
+    def test_at_least_one(self) -> None:
+        """A proxy without a channel is a mistake."""
+        assert places(settings(channels=())) == ["channels"]
+
+    def test_unique_names(self) -> None:
+        """The second channel of a name is at fault, and the first is named."""
+        other = attrs.evolve(CHANNEL, name="two")
+
+        assert check(settings(channels=(CHANNEL, other, CHANNEL))) == [
+            "channels[2].name: is the name of channels[0] too"
+        ]
+
+    @pytest.mark.parametrize("name", ["", " ", "two words", " one", "a\nb", "a\x1b[1m"])
+    def test_names_are_words(self, name: str) -> None:
+        """A name can stand in a log line without breaking it."""
+        channel = attrs.evolve(CHANNEL, name=name)
+
+        assert places(settings(channels=(channel,))) == ["channels[0].name"]
+
+
+class TestDefaultModel:
+    """The default model must be one that can be served."""
+
+    def test_served_by_name(self) -> None:
+        """A model that a channel names is good."""
+        assert check(settings(default_model="m")) == []
+
+    def test_served_by_star(self) -> None:
+        """A channel that takes any model takes the default one too."""
+        channel = attrs.evolve(CHANNEL, models=MappingProxyType({"*": "*"}))
+
+        assert check(settings(channels=(channel,), default_model="other")) == []
+
+    @pytest.mark.parametrize("model", ["other", "*", "", "a b"])
+    def test_not_served(self, model: str) -> None:
+        """A model that no channel serves, or that is no single model, is a mistake."""
+        assert places(settings(default_model=model)) == ["default_model"]
+
+
+class TestListen:
+    """Rules of the listener."""
+
+    @pytest.mark.parametrize("port", [0, 1, 65_535])
+    def test_ports(self, port: int) -> None:
+        """Any TCP port is good, and 0 for a free one."""
+        assert check(settings(listen=ListenSettings(port=port))) == []
+
+    @pytest.mark.parametrize("port", [-1, 65_536])
+    def test_ports_out_of_range(self, port: int) -> None:
+        """What is no TCP port is a mistake."""
+        assert places(settings(listen=ListenSettings(port=port))) == ["listen.port"]
+
+    def test_host(self) -> None:
+        """An empty host would silently mean every address."""
+        assert places(settings(listen=ListenSettings(host=""))) == ["listen.host"]
+
+    @pytest.mark.parametrize(
+        "origin",
+        ["https://app.example.com", "http://localhost:3000", "http://[::1]:80", "null", "app://a"],
+    )
+    def test_origins(self, origin: str) -> None:
+        """What browsers send is good."""
+        assert check(settings(listen=ListenSettings(origins=(origin,)))) == []
+
+    @pytest.mark.parametrize(
+        "origin",
+        ["", "*", "example.com", "https://", "https://a/", "https://a/b", "https://u@a",
+         "https://a:x", "https://a:99999", "https://[::1", "https://a?b", "https://a b"],
+    )  # fmt: skip
+    def test_bad_origins(self, origin: str) -> None:
+        """What no browser sends would never match, and is named with its index."""
+        listen = ListenSettings(origins=("https://good", origin))
+
+        assert places(settings(listen=listen)) == ["listen.origins[1]"]
+
+    @pytest.mark.parametrize("network", ["127.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"])
+    def test_trusted_proxies(self, network: str) -> None:
+        """Addresses and networks of both families are good."""
+        assert check(settings(listen=ListenSettings(trusted_proxies=(network,)))) == []
+
+    @pytest.mark.parametrize("network", ["", "proxy", "10.0.0.1/8", "10.0.0.0/33", "1.2.3"])
+    def test_bad_trusted_proxies(self, network: str) -> None:
+        """Anything else is a mistake, also a network with bits of a host."""
+        listen = ListenSettings(trusted_proxies=("::1", network))
+
+        assert places(settings(listen=listen)) == ["listen.trusted_proxies[1]"]
+
+
+class TestLimits:
+    """Rules of the limits."""
+
+    @pytest.mark.parametrize("name", ["sessions", "sessions_per_address"])
+    def test_counts(self, name: str) -> None:
+        """0 switches a count off, and less makes no sense."""
+        assert check(settings(limits=Limits(**{name: 0}))) == []
+        assert places(settings(limits=Limits(**{name: -1}))) == [f"limits.{name}"]
+
+    @pytest.mark.parametrize("name", ["head_bytes", "parsed_bytes"])
+    def test_sizes(self, name: str) -> None:
+        """A size of nothing makes no sense."""
+        assert check(settings(limits=Limits(**{name: 1}))) == []
+        assert places(settings(limits=Limits(**{name: 0}))) == [f"limits.{name}"]
+
+    def test_parsed_within_message(self) -> None:
+        """What is parsed is a message, and cannot be longer than one."""
+        assert check(settings(limits=Limits(message_bytes=10, parsed_bytes=10))) == []
+        assert places(settings(limits=Limits(message_bytes=10, parsed_bytes=11))) == [
+            "limits.parsed_bytes"
+        ]
+
+
+class TestTimeouts:
+    """Rules of the timeouts."""
+
+    @pytest.mark.parametrize("name", [field.name for field in attrs.fields(Timeouts)])
+    def test_seconds(self, name: str) -> None:
+        """Every timeout can be off or a part of a second, and is never negative or no number."""
+        for seconds in (0, 0.5):
+            assert check(settings(timeouts=Timeouts(**{name: seconds}))) == []
+        for seconds in (-0.1, math.nan, math.inf):
+            assert f"timeouts.{name}" in places(settings(timeouts=Timeouts(**{name: seconds})))
+
+    def test_send_stall_below_upstream_pings(self) -> None:
+        """A stuck send must end before an upstream misses an answer to its pings."""
+        assert check(settings(timeouts=Timeouts(send_stall=15))) == []
+        assert places(settings(timeouts=Timeouts(send_stall=15.1))) == ["timeouts.send_stall"]
+
+
+def test_prices() -> None:
+    """A price may be 0 or missing, and is never negative."""
+    free = MappingProxyType({"m": PriceSettings(text_in=0)})
+    negative = MappingProxyType({"m": PriceSettings(audio_out=-1)})
+
+    assert check(settings(prices=free)) == []
+    assert places(settings(prices=negative)) == ['prices."m".audio_out']
+
+
+def test_all_at_once() -> None:
+    """Every broken rule is reported, and none hides another."""
+    wrong = settings(
+        channels=(CHANNEL, CHANNEL),
+        default_model="other",
+        listen=ListenSettings(port=-1),
+        tokens=TokensSettings(),
+        limits=Limits(sessions=-1),
+        timeouts=Timeouts(pong=-1),
+    )
+
+    assert places(wrong) == [
+        "channels[1].name",
+        "default_model",
+        "listen.port",
+        "limits.sessions",
+        "timeouts.pong",
+    ]
