@@ -7,6 +7,7 @@ from typing import Protocol
 import trio
 
 from rt_proxy.channels import Channel, UpstreamRequest
+from rt_proxy.session.direct import direct
 
 
 class Dial(Protocol):
@@ -38,7 +39,7 @@ class TcpDial:
         if self._ssl_context is None:
             self._ssl_context = ssl.create_default_context()
         tls = trio.SSLStream(
-            stream, self._ssl_context, server_hostname=request.host, https_compatible=True
+            direct(stream), self._ssl_context, server_hostname=request.host, https_compatible=True
         )
         try:
             await tls.do_handshake()

@@ -33,6 +33,7 @@ from rt_proxy.realtime.conversation import Conversation, client_needs_reading
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.hello import Hello, RequestHead, is_realtime_path, read_hello
 from rt_proxy.realtime.refusals import Refusal
+from rt_proxy.session.direct import DirectStream
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.session import Session
 from rt_proxy.session.wslegs import accept_leg
@@ -409,7 +410,7 @@ def _peer(stream: trio.abc.Stream) -> str | None:
     """Return the address at the other end of a stream, where it has one."""
     while isinstance(stream, trio.SSLStream):
         stream = stream.transport_stream
-    if not isinstance(stream, trio.SocketStream):
+    if not isinstance(stream, trio.SocketStream | DirectStream):
         return None
     try:
         name = stream.socket.getpeername()

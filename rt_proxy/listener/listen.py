@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from rt_proxy.errors import ListenError
+from rt_proxy.session.direct import DirectListener
 from rt_proxy.settings import ListenSettings, TlsSettings
 
-Listener = trio.SocketListener | trio.SSLListener[trio.SocketStream]
+Listener = DirectListener | trio.SSLListener[trio.abc.Stream]
 
 
 async def open_listeners(listen: ListenSettings) -> list[Listener]:
@@ -23,9 +24,10 @@ async def open_listeners(listen: ListenSettings) -> list[Listener]:
         listeners = await trio.open_tcp_listeners(listen.port, host=listen.host)
     except OSError as error:
         raise ListenError(f"cannot listen on {where}: {_reason(error)}") from error
+    plain = [DirectListener(listener) for listener in listeners]
     if context is None:
-        return [*listeners]
-    return [trio.SSLListener(plain, context, https_compatible=True) for plain in listeners]
+        return [*plain]
+    return [trio.SSLListener(listener, context, https_compatible=True) for listener in plain]
 
 
 def server_context(tls: TlsSettings) -> ssl.SSLContext:
@@ -79,7 +81,7 @@ def addresses_of(listeners: Sequence[Listener], *, tls: bool) -> tuple[str, ...]
 
 def _socket_name(listener: Listener) -> str:
     plain = listener.transport_listener if isinstance(listener, trio.SSLListener) else listener
-    if not isinstance(plain, trio.SocketListener):
-        raise TypeError(f"not a socket listener: {plain!r}")
+    if not isinstance(plain, DirectListener):
+        raise TypeError(f"not a listener of ours: {plain!r}")
     host, port, *_ = plain.socket.getsockname()
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -6,6 +6,8 @@ wire is *tainted* then: it is never written again, only cut.
 
 import trio
 
+from rt_proxy.session.direct import direct
+
 _PIECE_BYTES = 65_536
 _RECEIVE_BYTES = 65_536
 
@@ -19,10 +21,17 @@ class Wire:
         receiving_since: Since when a task waits for bytes, on Trio's clock; None: nobody reads.
     """
 
-    __slots__ = ("_all_sent", "_lock", "_stream", "receiving_since", "sending_since", "tainted")
+    __slots__ = (
+        "_all_sent",
+        "_lock",
+        "_stream",
+        "receiving_since",
+        "sending_since",
+        "tainted",
+    )
 
     def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
+        self._stream = direct(stream)
         self._lock = trio.Lock()
         self._all_sent: trio.Event | None = None
         self.tainted = False
