@@ -24,6 +24,8 @@ _HEAD_BYTES = 16_384
 _HEAD_SECONDS = 10
 _MESSAGE_BYTES = 33_554_432
 _GOODBYE_SECONDS = 2
+#: A stalled simulator does not see its client leave; no session is longer than this.
+_LONGEST_SECONDS = 3_700
 
 
 async def serve_simulated(stream: trio.abc.Stream, fault: Fault, *, pace: float = 0.0) -> None:
@@ -75,15 +77,16 @@ async def _converse(
                 frames=frames,
                 unread=rest,
             )
-            end = await converse(
-                lambda: _receive(leg),
-                lambda text: leg.send_event(text.encode()),
-                model=hello.model,
-                intent=hello.intent,
-                fault=fault,
-                pace=pace,
-            )
-            await _close(leg, end)
+            with trio.move_on_after(_LONGEST_SECONDS):
+                end = await converse(
+                    lambda: _receive(leg),
+                    lambda text: leg.send_event(text.encode()),
+                    model=hello.model,
+                    intent=hello.intent,
+                    fault=fault,
+                    pace=pace,
+                )
+                await _close(leg, end)
         room.cancel_scope.cancel("the simulated session is over")
 
 

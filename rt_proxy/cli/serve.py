@@ -1,6 +1,7 @@
 """``rt-proxy serve``: the proxy as a command, with signals and exit statuses."""
 
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from rt_proxy.settings import LogSettings, Settings
 from rt_proxy.tokens.file import FileTokenStore
 
 _logger = logging.getLogger("rt_proxy")
+_SPARE_DESCRIPTORS = 256
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -58,6 +60,7 @@ def serve(path: Path) -> None:
     except RtProxyError as error:
         fail(str(error))
     _configure_log(settings.log)
+    _raise_descriptor_limit(settings.limits.sessions)
     try:
         clean = trio.run(_run, path, settings)
     except* RtProxyError as group:
@@ -68,6 +71,23 @@ def serve(path: Path) -> None:
 
 def _configure_log(log: LogSettings) -> None:
     configure(log.format, log.level, sys.stderr)
+
+
+def _raise_descriptor_limit(sessions: int) -> None:
+    """Allow as many open files as the sessions need: two sockets each, and some to spare."""
+    needed = 2 * sessions + _SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        _logger.warning(
+            "the system allows %d open files, but limits.sessions = %d needs %d: "
+            "raise the limit (ulimit -n, LimitNOFILE=) or lower limits.sessions",
+            allowed,
+            sessions,
+            needed,
+        )
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:

@@ -148,8 +148,11 @@ class Gate:
         elif is_realtime_path(opened.head.target):
             try:
                 await self._knock(visit, opened)
+            except Exception:
+                self._record(visit, closing.INTERNAL_ERROR)
+                raise
             finally:
-                # Only a cut or a fault of ours leaves a client without a record.
+                # Only a visitor that was cut has no record yet.
                 self._record(visit, closing.CUT)
         else:
             await self._answer_page(visit, opened.head)

@@ -91,10 +91,18 @@ def render(answer: Answer, *, head_only: bool = False) -> bytes:
         ("Connection", "Upgrade, close" if upgrade else "close"),
         *answer.headers,
     )
-    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
+    lines = [f"HTTP/1.1 {answer.status} {_phrase(answer.status)}"]
     lines += [f"{name}: {value}" for name, value in headers]
     head = "\r\n".join(lines) + "\r\n\r\n"
     return head.encode("latin-1") + (b"" if head_only else answer.body)
+
+
+def _phrase(status: int) -> str:
+    """Return the reason phrase of a status; a status without a name may have none."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def _readiness(*, is_ready: bool) -> Answer:

@@ -67,7 +67,6 @@ class Pump:
                 for piece in pieces:
                     await self._relay(piece)
                 await self._flush()
-                source.data_at = trio.current_time()
         except _SessionOver as over:
             return over.ending
         return _lost(source.side)
@@ -106,6 +105,7 @@ class Pump:
                     await self._source.send_event(payload)
                 except trio.BrokenResourceError:
                     raise _SessionOver(_lost(self._source.side)) from None
+                self._source.data_at = trio.current_time()
             case Ending():
                 await self._flush()
                 raise _SessionOver(verdict)
@@ -122,6 +122,7 @@ class Pump:
             await self._sink.send(frames, message_open=self._message_open)
         except trio.BrokenResourceError:
             raise _SessionOver(_lost(self._sink.side)) from None
+        self._source.data_at = trio.current_time()
 
     @property
     def _from_client(self) -> bool:

@@ -12,7 +12,7 @@ import trio
 
 from rt_proxy.realtime import closing
 from rt_proxy.realtime.closing import Ending
-from rt_proxy.realtime.conversation import Conversation
+from rt_proxy.realtime.conversation import Conversation, Verdict
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.pump import Pump
 from rt_proxy.session.watchdog import Watchdog
@@ -39,7 +39,8 @@ class Session:
         self._timeouts = timeouts
         self._ended = trio.Event()
         self._up = Pump(client, upstream, conversation.on_client)
-        self._down = Pump(upstream, client, conversation.on_upstream)
+        self._down = Pump(upstream, client, self._on_upstream)
+        self._response_ended_at = trio.current_time()
 
     @property
     def response_in_progress(self) -> bool:
@@ -90,12 +91,22 @@ class Session:
                 await self._client.wire.cut()
                 await self._upstream.wire.cut()
 
+    def _on_upstream(self, payload: bytes) -> Verdict:
+        was_in_progress = self.response_in_progress
+        verdict = self._conversation.on_upstream(payload)
+        if was_in_progress and not self.response_in_progress:
+            self._response_ended_at = trio.current_time()
+        return verdict
+
+    def _quiet_since(self) -> float | None:
+        return None if self.response_in_progress else self._response_ended_at
+
     async def _work(self) -> None:
         watchdog = Watchdog(
             self._client,
             self._upstream,
             self._timeouts,
-            response_in_progress=lambda: self.response_in_progress,
+            quiet_since=self._quiet_since,
         )
         async with trio.open_nursery() as work:
             for part in (self._up.run, self._down.run, watchdog.run):

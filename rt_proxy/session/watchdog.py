@@ -75,7 +75,7 @@ class Watchdog:
         upstream: Leg,
         timeouts: Timeouts,
         *,
-        response_in_progress: Callable[[], bool],
+        quiet_since: Callable[[], float | None],
     ) -> None:
         """Watch two legs.
 
@@ -83,12 +83,13 @@ class Watchdog:
             client: The client leg.
             upstream: The upstream leg.
             timeouts: The limits.
-            response_in_progress: Whether the upstream owes the client something.
+            quiet_since: Since when there is no response in progress, on Trio's clock; None:
+                there is one.
         """
         self._client = client
         self._upstream = upstream
         self._timeouts = timeouts
-        self._response_in_progress = response_in_progress
+        self._quiet_since = quiet_since
         self._started = trio.current_time()
 
     async def run(self) -> Ending:
@@ -126,13 +127,13 @@ class Watchdog:
     def _deadlines(self, now: float) -> Iterator[tuple[float, Ending]]:
         """Yield when each limit runs out if nothing happens, at the earliest."""
         timeouts = self._timeouts
-        busy = self._response_in_progress()
+        quiet_since = self._quiet_since()
         yield self._started + no_limit_if_zero(timeouts.session), closing.SESSION_EXPIRED
-        client_idle = no_limit_if_zero(timeouts.client_idle)
-        yield (now if busy else self._client.data_at) + client_idle, closing.CLIENT_IDLE
-        silent = busy and self._upstream.wire.receiving_since is not None
-        upstream_idle = no_limit_if_zero(timeouts.upstream_idle)
-        yield (self._upstream.data_at if silent else now) + upstream_idle, closing.UPSTREAM_IDLE
+        idle_since = now if quiet_since is None else max(quiet_since, self._client.data_at)
+        yield idle_since + no_limit_if_zero(timeouts.client_idle), closing.CLIENT_IDLE
+        owes = quiet_since is None and self._upstream.wire.receiving_since is not None
+        silent_since = self._upstream.data_at if owes else now
+        yield silent_since + no_limit_if_zero(timeouts.upstream_idle), closing.UPSTREAM_IDLE
         for leg in (self._client, self._upstream):
             since = leg.wire.sending_since
             send_stall = no_limit_if_zero(timeouts.send_stall)
