@@ -51,17 +51,18 @@ class Proxy:
             embedder that brings its own listener.
     """
 
+    #: Where its tasks live; set by ``open_proxy``.
+    _nursery: trio.Nursery
+
     def __init__(
         self,
         settings: Settings,
-        nursery: trio.Nursery,
         *,
         tokens: TokenStore | None,
         dial: Dial | None,
         on_session_end: OnSessionEnd | None,
     ) -> None:
         self.addresses: tuple[str, ...] = ()
-        self._nursery = nursery
         self._own_tokens = tokens
         self._file_tokens: FileTokenStore | None = None
         self._dial_tcp = dial or TcpDial()
@@ -101,6 +102,7 @@ class Proxy:
 
         Raises:
             SettingsError: The settings are wrong; the old ones stay in force.
+            TokenStoreError: The token file cannot be read; the old settings stay in force.
         """
         self._house = self._make_house(settings)
 
@@ -170,16 +172,21 @@ class Proxy:
             _logger.exception("on_session_end raised")
 
     async def _watch_tokens(self) -> None:
-        """End the sessions of tokens that are no longer good."""
+        """End the sessions of tokens that are no longer good, once a second."""
         while True:
             await trio.sleep(_TOKEN_WATCH)
-            tokens = self._house.tokens
-            await tokens.refresh()
-            now = datetime.now(UTC)
-            for guest in self._roster.guests():
-                standing = tokens.standing(guest.token_id, now)
-                if standing is not Standing.GOOD:
-                    guest.session.end(_STANDING_ENDINGS[standing])
+            try:
+                await self._end_bad_tokens(self._house.tokens)
+            except Exception:  # an embedder's own store may fail; its sessions need not
+                _logger.exception("the token store failed, the sessions go on")
+
+    async def _end_bad_tokens(self, tokens: TokenStore) -> None:
+        await tokens.refresh()
+        now = datetime.now(UTC)
+        for guest in self._roster.guests():
+            standing = tokens.standing(guest.token_id, now)
+            if standing is not Standing.GOOD:
+                guest.session.end(_STANDING_ENDINGS[standing])
 
 
 @asynccontextmanager
@@ -205,9 +212,11 @@ async def open_proxy(
         SettingsError: The settings are wrong.
         TokenStoreError: The token file cannot be read.
     """
+    # Made outside the nursery, so that what it raises comes out as it is, not in a group.
+    proxy = Proxy(settings, tokens=tokens, dial=dial, on_session_end=on_session_end)
     async with trio.open_nursery() as nursery:
-        proxy = Proxy(settings, nursery, tokens=tokens, dial=dial, on_session_end=on_session_end)
-        nursery.start_soon(proxy._watch_tokens)  # noqa: SLF001 - the other half of the class
+        proxy._nursery = nursery  # noqa: SLF001 - the other half of the class
+        nursery.start_soon(proxy._watch_tokens)  # noqa: SLF001
         yield proxy
         nursery.cancel_scope.cancel("the proxy is closed")
 
@@ -249,6 +258,7 @@ async def serve(
                 task_status.started(proxy)
                 await proxy.wait_drained()
                 doors.cancel_scope.cancel("drained")
+                visitors.cancel_scope.cancel("drained")
     finally:
         with trio.CancelScope(shield=True):  # closing a listener cannot block
             await _close_all(listeners)

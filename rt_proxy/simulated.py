@@ -5,6 +5,7 @@ HTTP head, the WebSocket and its close codes.
 """
 
 import contextlib
+import logging
 
 import trio
 
@@ -20,6 +21,8 @@ from rt_proxy.session.leg import Leg
 from rt_proxy.session.wslegs import accept_leg
 from rt_proxy.simulator import Fault, SimulatorEnd, converse, parse_fault
 
+_logger = logging.getLogger("rt_proxy.simulator")
+
 _HEAD_BYTES = 16_384
 _HEAD_SECONDS = 10
 _MESSAGE_BYTES = 33_554_432
@@ -31,8 +34,9 @@ _LONGEST_SECONDS = 3_700
 async def serve_simulated(stream: trio.abc.Stream, fault: Fault, *, pace: float = 0.0) -> None:
     """Be a simulated provider for one connection, from its head to its end.
 
-    Any credential will do. The stream is closed when this returns. Cancelling
-    cuts the connection.
+    Any credential will do. The stream is closed when this returns, and nothing
+    comes out of here: a fault of ours is logged, and ends this connection alone.
+    Cancelling cuts the connection.
 
     Args:
         stream: A connected stream.
@@ -40,20 +44,26 @@ async def serve_simulated(stream: trio.abc.Stream, fault: Fault, *, pace: float 
         pace: How fast answers are streamed, as a share of real time; 0: at once.
     """
     try:
-        opened = None
-        with trio.move_on_after(_HEAD_SECONDS):
-            opened = await read_head(stream, _HEAD_BYTES)
-        if opened is None:
-            return
-        hello = opened if isinstance(opened, Refusal) else _hello(opened.head, fault)
-        if isinstance(hello, Refusal):
-            answer = render(refusal_answer(hello))
-            await send_answer(stream, answer, _GOODBYE_SECONDS)
-        elif not isinstance(opened, Refusal):
-            await _converse(stream, hello, opened.rest, fault, pace)
+        await _serve(stream, fault, pace)
+    except* Exception:
+        _logger.exception("a simulated session failed by a fault of rt-proxy itself")
     finally:
         with trio.CancelScope(shield=True):  # closing by force cannot block
             await trio.aclose_forcefully(stream)
+
+
+async def _serve(stream: trio.abc.Stream, fault: Fault, pace: float) -> None:
+    opened = None
+    with trio.move_on_after(_HEAD_SECONDS):
+        opened = await read_head(stream, _HEAD_BYTES)
+    if opened is None:
+        return
+    hello = opened if isinstance(opened, Refusal) else _hello(opened.head, fault)
+    if isinstance(hello, Refusal):
+        answer = render(refusal_answer(hello))
+        await send_answer(stream, answer, _GOODBYE_SECONDS)
+    elif not isinstance(opened, Refusal):
+        await _converse(stream, hello, opened.rest, fault, pace)
 
 
 def _hello(head: RequestHead, fault: Fault) -> Hello | Refusal:

@@ -190,6 +190,7 @@ def test_configure_again_replaces() -> None:
 
 
 @pytest.mark.usefixtures("logging_put_back")
+@pytest.mark.log_says("x")
 def test_configure_colours_a_terminal() -> None:
     """Only a terminal gets colours, and only in text."""
     terminal, file, as_json = Terminal(), io.StringIO(), Terminal()

@@ -109,6 +109,7 @@ FAILED = ("azure-east: HTTP 401",)
         (Side.UPSTREAM, {"ending": "upstream_lost"}, logging.WARNING),
     ],
 )
+@pytest.mark.log_says("session ended")
 def test_level(
     ended_by: Side, changes: dict[str, Any], level: int, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -185,6 +185,7 @@ def test_byte_order_mark_is_no_matter() -> None:
         (ALICE + BOB.replace("1" * 64, "0" * 64), r"tokens\[1\]\.sha256: is taken by tokens\[0\]"),
     ],
 )
+@pytest.mark.log_says("stays in force")
 async def test_broken_file(
     path: Path, caplog: pytest.LogCaptureFixture, content: str, problem: str
 ) -> None:
@@ -344,6 +345,7 @@ async def test_file_edited_while_it_is_read(
     assert names(store) == ["carol"]
 
 
+@pytest.mark.log_says("stays in force")
 async def test_broken_version_is_told_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Each broken version is told once, and the mended file is in force again."""
     path.write_text(ALICE)
@@ -359,6 +361,7 @@ async def test_broken_version_is_told_once(path: Path, caplog: pytest.LogCapture
     assert names(store) == ["alice", "bob"]
 
 
+@pytest.mark.log_says("stays in force")
 async def test_vanished_file_is_told_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """When the file goes its tokens stay in force; when it is back it is taken up."""
     path.write_text(ALICE)
@@ -377,6 +380,7 @@ async def test_vanished_file_is_told_once(path: Path, caplog: pytest.LogCaptureF
     assert warnings(caplog) == []
 
 
+@pytest.mark.log_says("stays in force")
 async def test_emptied_file_is_told_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """An editor that empties the file before it writes does not revoke every token."""
     path.write_text(ALICE)
@@ -411,6 +415,7 @@ async def test_absent_file_is_not_told(path: Path, caplog: pytest.LogCaptureFixt
     assert names(store) == ["alice"]
 
 
+@pytest.mark.log_says("stays in force")
 async def test_unreadable_file(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What cannot be read is an error at opening, and a warning afterwards."""
     path.write_text(ALICE)

@@ -30,6 +30,13 @@ class UpstreamRequest:
     resource: str = attrs.field(repr=False)
     headers: tuple[tuple[str, Secret | str], ...]
 
+    def header_bytes(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers as they go on the wire, their secrets in clear."""
+        return [
+            (name.encode(), (value if isinstance(value, str) else value.reveal()).encode())
+            for name, value in self.headers
+        ]
+
 
 def upstream_request(channel: Channel, *, model: str | None, intent: str | None) -> UpstreamRequest:
     """Return the request that opens a session on a channel.

@@ -8,6 +8,7 @@ from importlib.metadata import version
 import click
 
 from rt_proxy.cli.check import check
+from rt_proxy.cli.examples import examples
 from rt_proxy.cli.init import init
 from rt_proxy.cli.say import say
 from rt_proxy.cli.serve import serve
@@ -15,20 +16,21 @@ from rt_proxy.cli.simulate import simulate
 from rt_proxy.cli.token import token
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "rt-proxy init .              write a config.toml to start from",
+        "rt-proxy check               say what is wrong with it",
+        "rt-proxy serve               serve it",
+        "rt-proxy token add alice     let somebody in",
+        'rt-proxy say "Hello"         try it',
+    ),
+)
 @click.version_option(version("rt-proxy"), message="rt-proxy %(version)s")
 def main() -> None:
-    r"""A self-hosted gateway for the Realtime voice API.
+    """A self-hosted gateway for the Realtime voice API.
 
     Clients connect with tokens of yours; the providers' keys stay here.
-
-    \b
-    Examples:
-      rt-proxy init .                      write a config.toml to start from
-      rt-proxy check                       say what is wrong with it
-      rt-proxy serve                       serve it
-      rt-proxy token add alice             let somebody in
-      rt-proxy say "Hello"                 try it
     """
 
 

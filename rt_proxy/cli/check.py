@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from rt_proxy.cli.examples import examples
 from rt_proxy.cli.outcome import COULD_NOT
 from rt_proxy.configfile import load_settings, not_in_force
 from rt_proxy.errors import SettingsError, TokenStoreError
@@ -16,7 +17,9 @@ from rt_proxy.tokens.file import FileTokenStore
 _PEM_MARKS = {"cert": b"-----BEGIN CERTIFICATE-----", "key": b"PRIVATE KEY-----"}
 
 
-@click.command()
+@click.command(
+    epilog=examples("rt-proxy check", "rt-proxy check --config /etc/rt-proxy/config.toml")
+)
 @click.option(
     "--config",
     "path",

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from rt_proxy.cli.examples import examples
 from rt_proxy.cli.outcome import fail
 
 
-@click.command()
+@click.command(epilog=examples("rt-proxy init .", "rt-proxy init /etc/rt-proxy"))
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def init(folder: Path) -> None:
     """Write DIR/config.toml, which works at once and needs no key and no network.

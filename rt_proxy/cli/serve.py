@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import trio
 
+from rt_proxy.cli.examples import examples
 from rt_proxy.cli.outcome import COULD_NOT, UNCLEAN_STOP, fail
 from rt_proxy.cli.signals import obey_signals
 from rt_proxy.configfile import load_settings, not_in_force
@@ -18,15 +19,19 @@ from rt_proxy.errors import RtProxyError, SettingsError
 from rt_proxy.observe import configure
 from rt_proxy.proxy import Proxy
 from rt_proxy.proxy import serve as serve_proxy
-from rt_proxy.settings import LogSettings, Settings
+from rt_proxy.settings import ListenSettings, LogSettings, Settings
 from rt_proxy.tokens.file import FileTokenStore
 
 _logger = logging.getLogger("rt_proxy")
 _SPARE_DESCRIPTORS = 256
+#: Where this machine reaches a listener on every address.
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-@click.command()
+@click.command(
+    epilog=examples("rt-proxy serve", "rt-proxy serve --config /etc/rt-proxy/config.toml")
+)
 @click.option(
     "--config",
     "path",
@@ -37,28 +42,19 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
     help="The config file.",
 )
 def serve(path: Path) -> None:
-    r"""Serve clients until told to stop.
+    """Serve clients until told to stop.
 
     SIGTERM and Ctrl-C drain: no newcomers, and the present clients are asked to leave; a
     second one cuts them off. SIGHUP reads the config file again, for newcomers.
 
-    \b
-    Exit status: 0 stopped after everybody had left, 1 could not start,
+    Exit status: 0 stopped after everybody had left; 1 could not start;
     3 somebody had to be cut off.
-
-    \b
-    Example:
-      rt-proxy serve --config /etc/rt-proxy/config.toml
     """
     try:
         settings = load_settings(path)
-        tokens = FileTokenStore(settings.tokens.file)
-        _make_first_token(tokens, settings)
     except SettingsError as error:
         click.echo(str(error), err=True)
         raise SystemExit(COULD_NOT) from None
-    except RtProxyError as error:
-        fail(str(error))
     _configure_log(settings.log)
     _raise_descriptor_limit(settings.limits.sessions)
     try:
@@ -98,13 +94,12 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]
             yield error
 
 
-def _make_first_token(tokens: FileTokenStore, settings: Settings) -> None:
+def _make_first_token(settings: Settings, url: str) -> None:
     """Make a token where there is none, so that the first client can come in."""
+    tokens = FileTokenStore(settings.tokens.file)
     if tokens.tokens():
         return
     token, secret = tokens.add("first", now=datetime.now(UTC).replace(microsecond=0))
-    scheme = "http" if settings.listen.tls is None else "https"
-    url = f"{scheme}://{settings.listen.host}:{settings.listen.port}/v1"
     click.echo(
         f"There was no token, so one was made: {token.name} ({token.id}), "
         f"kept as a hash in {tokens.path}.\n"
@@ -114,11 +109,21 @@ def _make_first_token(tokens: FileTokenStore, settings: Settings) -> None:
     )
 
 
+def _local_url(proxy: Proxy, settings: Settings) -> str:
+    """Return a URL of the proxy for somebody on this machine."""
+    scheme, _, rest = proxy.addresses[0].partition("://")
+    port = rest.rpartition(":")[2]
+    host = settings.listen.host
+    host = _LOOPBACK.get(host, host)
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/v1"
+
+
 async def _run(path: Path, settings: Settings) -> bool:
     """Serve until drained or cut; return whether everybody had left by themselves."""
     with trio.open_signal_receiver(*_STOP_SIGNALS, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             proxy = await nursery.start(serve_proxy, settings)
+            _make_first_token(settings, _local_url(proxy, settings))
             _announce(proxy, settings)
             config = _Config(path, settings, proxy)
             clean = await obey_signals(
@@ -135,6 +140,7 @@ class _Config:
     def __init__(self, path: Path, settings: Settings, proxy: Proxy) -> None:
         self._path = path
         self._settings = settings
+        self._bound = _bound(settings.listen)
         self._proxy = proxy
 
     def drain_seconds(self) -> float:
@@ -150,10 +156,15 @@ class _Config:
             _logger.error("not reloaded, the old settings stay in force: %s", error)  # noqa: TRY400
             return
         _configure_log(settings.log)
-        if settings.listen != self._settings.listen:
+        if _bound(settings.listen) != self._bound:
             _logger.warning("host, port and tls of [listen] change only at a restart")
         self._settings = settings
         _logger.info("reloaded", extra={"fields": {"channels": _names(settings)}})
+
+
+def _bound(listen: ListenSettings) -> tuple[object, ...]:
+    """Return what of the listener a reload cannot change."""
+    return listen.host, listen.port, listen.tls
 
 
 def _names(settings: Settings) -> list[str]:

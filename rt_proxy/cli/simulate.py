@@ -1,10 +1,11 @@
 """``rt-proxy simulate``: the simulated provider on a socket of its own."""
 
-import sys
+import signal
 
 import click
 import trio
 
+from rt_proxy.cli.examples import examples
 from rt_proxy.cli.outcome import fail
 from rt_proxy.simulated import serve_simulated
 from rt_proxy.simulator import Fault, parse_fault
@@ -19,7 +20,13 @@ def _read_fault(_context: click.Context, _option: click.Parameter, text: str | N
         raise click.BadParameter(str(error)) from None
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "rt-proxy simulate --port 9000",
+        "rt-proxy simulate --port 9000 --fault close=1011",
+        'rt-proxy say "Hello" --url ws://127.0.0.1:9000/v1 --token any',
+    )
+)
 @click.option("--port", type=click.IntRange(0, 65_535), default=9000, show_default=True,
               help="The TCP port on 127.0.0.1; 0: any free one.")  # fmt: skip
 @click.option("--fault", callback=_read_fault, metavar="FAULT",
@@ -28,22 +35,14 @@ def _read_fault(_context: click.Context, _option: click.Parameter, text: str | N
 @click.option("--pace", type=click.FloatRange(0, 10), default=0.0, show_default=True,
               help="How fast answers come, as a share of real time; 0: at once.")  # fmt: skip
 def simulate(port: int, fault: Fault, pace: float) -> None:
-    r"""Be a simulated Realtime provider, to try clients and the proxy without a key.
+    """Be a simulated Realtime provider, to try clients and the proxy without a key.
 
     It takes any credential and prints its URL on stdout. Stop it with Ctrl-C.
-
-    \b
-    Examples:
-      rt-proxy simulate --port 9000
-      rt-proxy simulate --port 9000 --fault close=1011
-      rt-proxy say "Hello" --url ws://127.0.0.1:9000/v1 --token any
     """
     try:
         trio.run(_run, port, fault, pace)
     except OSError as error:
         fail(f"cannot listen on {_HOST}:{port}: {error.strerror or error}")
-    except KeyboardInterrupt:
-        sys.exit(0)
 
 
 async def _run(port: int, fault: Fault, pace: float) -> None:
@@ -53,5 +52,9 @@ async def _run(port: int, fault: Fault, pace: float) -> None:
         await serve_simulated(stream, fault, pace=pace)
 
     bound = listeners[0].socket.getsockname()[1]
-    click.echo(f"ws://{_HOST}:{bound}/v1")
-    await trio.serve_listeners(serve_one, listeners)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, serve_one, listeners)
+            click.echo(f"ws://{_HOST}:{bound}/v1")
+            await anext(signals)
+            nursery.cancel_scope.cancel("told to stop")

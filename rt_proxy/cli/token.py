@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from rt_proxy.cli.examples import examples
 from rt_proxy.cli.outcome import fail
 from rt_proxy.configfile import load_tokens_settings
 from rt_proxy.errors import SettingsError, TokenStoreError
@@ -36,7 +37,7 @@ def _new_name(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 
 
 def _examples(*lines: str) -> str:
-    return "\n".join(("\b", "Examples:", *(f"  rt-proxy token {line}" for line in lines)))
+    return examples(*(f"rt-proxy token {line}" for line in lines))
 
 
 _config = click.option(

@@ -1,5 +1,6 @@
 """Connects to an upstream: TCP, and TLS with the system's certificates."""
 
+import os
 import socket
 import ssl
 from typing import Protocol
@@ -32,7 +33,10 @@ class TcpDial:
 
     async def __call__(self, channel: Channel, request: UpstreamRequest) -> trio.abc.Stream:
         """Connect to the host and port of a request. Cancelling closes what was opened."""
-        stream = await trio.open_tcp_stream(request.host, request.port)
+        try:
+            stream = await trio.open_tcp_stream(request.host, request.port)
+        except UnicodeError as error:  # from IDNA
+            raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
         if not request.tls:
             return stream
         # Made once, at the first need: loading the system's certificates takes long.
@@ -51,15 +55,25 @@ class TcpDial:
 
 def dial_failure(error: OSError | trio.BrokenResourceError) -> str:
     """Say in a few words why a dial failed: no address, no secret, nothing of the upstream's."""
-    cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"TLS: {cause.verify_message}"
-    if isinstance(cause, ssl.SSLError):
-        return f"TLS: {cause.reason or 'handshake failed'}"
-    if isinstance(cause, socket.gaierror):
-        return "DNS: no such host"
-    if isinstance(cause, ConnectionRefusedError) or "refused" in str(cause):
-        return "connection refused"
-    if isinstance(error, trio.BrokenResourceError):
-        return "hung up during the TLS handshake"
-    return "cannot connect"
+    match _root_of(error):
+        case ssl.SSLCertVerificationError(verify_message=why):
+            return f"TLS: {why}"
+        case ssl.SSLError(reason=why):
+            return f"TLS: {why or 'the handshake failed'}"
+        case socket.gaierror():
+            return "DNS: the host name is not known"
+        case OSError(errno=int(number)):
+            return os.strerror(number).lower()
+        case trio.BrokenResourceError():
+            return "hung up during the TLS handshake"
+        case _:
+            return "cannot connect"
+
+
+def _root_of(error: BaseException) -> BaseException:
+    """Return what a failure came from; of several addresses that failed, the first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+    return error

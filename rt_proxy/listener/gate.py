@@ -23,7 +23,7 @@ from rt_proxy.listener.admission import Ticket, admit, authenticate
 from rt_proxy.listener.answers import send_answer
 from rt_proxy.listener.dial import Dial
 from rt_proxy.listener.head import Opened, read_head
-from rt_proxy.listener.opening import Upstream, UpstreamOpener
+from rt_proxy.listener.opening import Upstream, UpstreamOpener, dismiss
 from rt_proxy.listener.pages import Answer, models_answer, page, refusal_answer, render
 from rt_proxy.listener.roster import Roster
 from rt_proxy.observe import SessionRecord
@@ -224,8 +224,7 @@ class Gate:
                 try:
                     await self._hold(visit, ticket, early, room, upstream)
                 finally:
-                    with trio.CancelScope(shield=True):  # cutting cannot block
-                        await upstream.leg.wire.cut()
+                    await dismiss(upstream.leg)
             elif isinstance(upstream, Refusal):
                 await self._refuse(visit, upstream, ticket.hello, early.data)
             else:
@@ -250,8 +249,9 @@ class Gate:
                 return refusals.bad_request(
                     f"More than {limit} bytes were sent before the answer to the upgrade."
                 )
-            if opener.failures and opener.failures[-1].timeout in _OPENING_TIMEOUTS:
-                visit.notes["ending"] = opener.failures[-1].timeout
+            last = opener.failures[-1].timeout if opener.failures else None
+            if isinstance(outcome, Refusal) and last in _OPENING_TIMEOUTS:
+                visit.notes["ending"] = last
         return outcome
 
     async def _hold(

@@ -24,6 +24,8 @@ async def open_listeners(listen: ListenSettings) -> list[Listener]:
         listeners = await trio.open_tcp_listeners(listen.port, host=listen.host)
     except OSError as error:
         raise ListenError(f"cannot listen on {where}: {_reason(error)}") from error
+    except UnicodeError as error:  # from IDNA
+        raise ListenError(f"cannot listen on {where}: that is no host name") from error
     plain = [DirectListener(listener) for listener in listeners]
     if context is None:
         return [*plain]

@@ -8,7 +8,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import attrs
 import cattrs
+from cattrs.gen import make_dict_structure_fn
 
 from rt_proxy.realtime.events import EVENT_CLASSES, ServerEvent
 
@@ -16,23 +18,29 @@ from rt_proxy.realtime.events import EVENT_CLASSES, ServerEvent
 _MALFORMED = (ValueError, RecursionError)
 
 
-def _strict_int(value: object, _: type) -> int:
-    if type(value) is not int:
-        raise ValueError("not an integer")
-    return value
+def _int_or_zero(value: object, _: type) -> int:
+    return value if type(value) is int else 0
 
 
-def _strict_str(value: object, _: type) -> str:
-    if type(value) is not str:
-        raise ValueError("not a string")
-    return value
+def _str_or_none(value: object, _: type) -> str | None:
+    return value if type(value) is str else None
 
 
 def _make_converter() -> cattrs.Converter:
-    """Make a converter that never coerces; cattrs alone would take ``true`` for 1."""
+    """Make a converter that never coerces; cattrs alone would take ``true`` for 1.
+
+    A member of the wrong kind counts as absent: a ``null`` among the token counts
+    must not hide that a response has ended.
+    """
     converter = cattrs.Converter(detailed_validation=False)
-    converter.register_structure_hook(int, _strict_int)
-    converter.register_structure_hook(str, _strict_str)
+
+    def object_hook(cls: type[Any]) -> Callable[[object, type], Any]:
+        structure = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False)
+        return lambda value, _: structure(value if isinstance(value, dict) else {}, cls)
+
+    converter.register_structure_hook(int, _int_or_zero)
+    converter.register_structure_hook(str, _str_or_none)
+    converter.register_structure_hook_factory(attrs.has, object_hook)
     return converter
 
 
@@ -56,7 +64,7 @@ def structure_event(event: dict[str, Any]) -> ServerEvent | None:
         return None
     try:
         return _CONVERTER.structure(event, event_class)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except KeyError:  # the object that the event is about is missing
         return None
 
 

@@ -29,7 +29,8 @@ from rt_proxy.realtime.refusals import error_event
 
 #: An upstream that claims more responses at once is not believed.
 _ACTIVE_RESPONSES = 256
-
+#: Nor is one that claims more tokens for a response.
+_TOKENS = 1 << 53
 
 #: The edit lane: client events that may be changed on their way. All others pass.
 EDITED_CLIENT_EVENTS = frozenset({"session.update"})
@@ -191,4 +192,4 @@ def _flat(usage: Usage | None) -> dict[str, int]:
     if (written := usage.output_token_details) is not None:
         counts["output_text_tokens"] = written.text_tokens
         counts["output_audio_tokens"] = written.audio_tokens
-    return {name: count for name, count in counts.items() if count > 0}
+    return {name: count for name, count in counts.items() if 0 < count < _TOKENS}

@@ -29,6 +29,7 @@ from rt_proxy.realtime.frames import (
     Message,
     Piece,
     Run,
+    build_frame,
     build_header,
     is_legal_close_code,
     mask,
@@ -75,17 +76,16 @@ def _never(_start: bytes, _enough: bool) -> bool:
     return False
 
 
-def _always(_start: bytes, _enough: bool) -> bool:
-    return True
-
-
 @attrs.define
 class _Held:
-    """A fragmented message that is kept back until it is known or whole."""
+    """A fragmented message that is kept back until it is known or whole.
+
+    Its payload alone is kept, and framed anew: the frames it came in may be
+    any number of empty ones (an intermediary may do so, RFC 6455, 5.4).
+    """
 
     opcode: int
     must_read: bool = False
-    raw: bytearray = attrs.field(factory=bytearray)
     payload: bytearray = attrs.field(factory=bytearray)
 
 
@@ -130,7 +130,7 @@ class FrameReader:
         self,
         *,
         masked: bool,
-        needs_reading: NeedsReading = _always,
+        needs_reading: NeedsReading | None = None,
         message_bytes: int,
         parsed_bytes: int,
         remask: bool = False,
@@ -139,7 +139,8 @@ class FrameReader:
 
         Args:
             masked: Whether the peer must mask its frames (a client must, a server must not).
-            needs_reading: Which text messages are given whole, as ``Message``; default: all.
+            needs_reading: Which text messages are given whole, as ``Message``; None: every
+                message is, a binary one too.
             message_bytes: The largest message of any kind, in bytes of payload.
             parsed_bytes: The largest message that is given whole.
             remask: Whether frames that go on get a fresh mask (RFC 6455, 10.3).
@@ -257,31 +258,38 @@ class FrameReader:
         size = self._message_size + frame_end - start
         if size > self._message_bytes:
             raise _too_big(self._message_bytes)
-        if opcode == BINARY or (opcode == CONTINUATION and held is None):
+        rule = self._needs_reading
+        if (opcode == CONTINUATION and held is None) or (opcode == BINARY and rule is not None):
             return False
         reads: bool | None = True
-        if held is None or not held.must_read:
+        if rule is not None and (held is None or not held.must_read):
             before = b"" if held is None else bytes(held.payload)
-            reads = self._peek(before, data, start, frame_end, first >= FIN)
+            reads = self._peek(rule, before, data, start, frame_end, first >= FIN)
         if reads and size > self._parsed_bytes:
             raise _too_big(self._parsed_bytes)
         return reads
 
     def _peek(
-        self, before: bytes, data: bytes, start: int, frame_end: int, fin: bool
+        self,
+        rule: NeedsReading,
+        before: bytes,
+        data: bytes,
+        start: int,
+        frame_end: int,
+        fin: bool,
     ) -> bool | None:
         """Ask about the start of a message: of its first bytes, then of some more."""
         end = min(frame_end, len(data))
         whole = fin and frame_end == end
         if not self._masked:
             text = before + data[start : min(end, start + PEEK_BYTES)]
-            return self._needs_reading(text, whole or len(text) >= PEEK_BYTES)
+            return rule(text, whole or len(text) >= PEEK_BYTES)
         key = data[start - 4 : start]
         for size in (_FIRST_LOOK_BYTES, PEEK_BYTES):
             stop = min(end, start + size)
             text = before + mask(data[start:stop], key)
             enough = (whole and stop == end) or len(text) >= PEEK_BYTES
-            reads = self._needs_reading(text, enough)
+            reads = rule(text, enough)
             if reads is not None:
                 return reads
         return None
@@ -379,25 +387,26 @@ class FrameReader:
             if self._remask:
                 raw = self._reframed(first, payload, key)
             payload = mask(payload, key)
-        if self._held is None:
+        held = self._held
+        if held is None:
             if first >= FIN:
                 pieces.append(Message(first & 0x0F, payload, raw))
                 return
-            self._held = _Held(first & 0x0F)
-        held = self._held
-        held.raw += raw
+            held = self._held = _Held(first & 0x0F)
         held.payload += payload
+        held.must_read = held.must_read or must_read
         if first >= FIN:
             self._held = None
-            pieces.append(Message(held.opcode, bytes(held.payload), bytes(held.raw)))
-        else:
-            held.must_read = held.must_read or must_read
+            payload = bytes(held.payload)
+            raw = build_frame(held.opcode, payload, masked=self._masked)
+            pieces.append(Message(held.opcode, payload, raw))
 
     def _release_held(self, pieces: list[Piece]) -> None:
         """Let fragments go on that were kept back only until their message was known."""
         held, self._held = self._held, None
         if held is not None:
-            pieces.append(Run(bytes(held.raw), 1, message_open=True))
+            raw = build_frame(held.opcode, held.payload, masked=self._masked, fin=False)
+            pieces.append(Run(raw, 1, message_open=True))
 
     def _control(
         self, opcode: int, data: bytes, position: int, start: int, frame_end: int

@@ -84,7 +84,7 @@ class Fault:
 Piece = Run | Message | Control | Close | Fault
 
 
-def mask(data: bytes | memoryview, key: bytes) -> bytes:
+def mask(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
     """Mask or unmask ``data`` with a four-byte key (RFC 6455, 5.3)."""
     length = len(data)
     keys = (key * (length // 4 + 1))[:length]
@@ -104,9 +104,18 @@ def build_header(first: int, length: int, key: bytes | None) -> bytes:
     return header if key is None else header + key
 
 
-def build_frame(opcode: int, payload: bytes, *, masked: bool) -> bytes:
-    """Return one whole frame; a masked one gets a fresh key (RFC 6455, 5.3)."""
-    first = FIN | opcode
+def build_frame(
+    opcode: int, payload: bytes | bytearray, *, masked: bool, fin: bool = True
+) -> bytes:
+    """Return one frame; a masked one gets a fresh key (RFC 6455, 5.3).
+
+    Args:
+        opcode: What it is.
+        payload: What it carries, not masked.
+        masked: Whether to mask it, as a client must.
+        fin: Whether it is the last frame of its message.
+    """
+    first = FIN | opcode if fin else opcode
     if not masked:
         return build_header(first, len(payload), None) + payload
     key = secrets.token_bytes(4)

@@ -32,19 +32,21 @@ def read_upgrade(data: bytes) -> Upgraded | NotUpgraded | None:
     Informational answers before the 101, such as 103, are passed over.
     A refusal is known by its status; its body is not waited for.
     """
+    rest, status = data, None
     while True:
-        status_line = _STATUS_LINE.match(data)
+        status_line = _STATUS_LINE.match(rest)
         if status_line is None:
-            if b"\n" in data or len(data) > _STATUS_LINE_BYTES:
+            if b"\n" in rest or len(rest) > _STATUS_LINE_BYTES:
                 return NotUpgraded(None, "the answer is not HTTP")
-            return None
+            break
         status = int(status_line[1])
         if status >= 200 or status == 100:
             return NotUpgraded(status, f"HTTP {status}")
-        end = _HEAD_END.search(data)
+        end = _HEAD_END.search(rest)
         if end is None:
-            too_long = len(data) > _LIMIT
-            return NotUpgraded(status, "the head of the answer is too long") if too_long else None
+            break
+        head, rest = rest[: end.end()], rest[end.end() :]
         if status == 101:
-            return Upgraded(data[: end.end()], data[end.end() :])
-        data = data[end.end() :]
+            return Upgraded(head, rest)
+    too_long = len(data) > _LIMIT
+    return NotUpgraded(status, "the head of the answer is too long") if too_long else None

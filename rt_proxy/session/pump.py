@@ -30,15 +30,20 @@ class Tally:
 
 
 class _SessionOver(Exception):  # noqa: N818 - not an error: it carries an ending to the pump's end
-    def __init__(self, ending: Ending) -> None:
-        super().__init__(ending.word)
+    def __init__(self, ending: Ending | None) -> None:
+        super().__init__(ending and ending.word)
         self.ending = ending
 
 
 class Pump:
-    """One direction of a session (mutable: it gathers what goes out next)."""
+    """One direction of a session (mutable: it gathers what goes out next).
 
-    __slots__ = ("_decide", "_message_open", "_outgoing", "_sink", "_source", "tally")
+    Attributes:
+        tally: What went through.
+        stopped: Set it, and the pump sends nothing more after the send that is under way.
+    """
+
+    __slots__ = ("_decide", "_message_open", "_outgoing", "_sink", "_source", "stopped", "tally")
 
     def __init__(self, source: Leg, sink: Leg, decide: Callable[[bytes], Verdict]) -> None:
         """Join two legs.
@@ -53,23 +58,23 @@ class Pump:
         self._decide = decide
         self._outgoing: list[bytes | memoryview] = []
         self._message_open = False
+        self.stopped = False
         self.tally = Tally()
 
-    async def run(self) -> Ending:
-        """Relay until something ends the session, and return what.
+    async def run(self) -> Ending | None:
+        """Relay until something ends the session, and return what; None: it was stopped.
 
         Cancelling loses what was read and not sent, and taints the sink where a
         send was under way: it is for sessions that are over.
         """
-        source = self._source
         try:
-            while pieces := await source.read():
+            while pieces := await self._source.read():
                 for piece in pieces:
                     await self._relay(piece)
                 await self._flush()
         except _SessionOver as over:
             return over.ending
-        return _lost(source.side)
+        return _lost(self._source.side)
 
     async def _relay(self, piece: Piece) -> None:
         match piece:
@@ -83,8 +88,8 @@ class Pump:
             case Control():
                 await self._source.take_control(piece)
             case Close():
-                await self._flush()
                 self._source.note_close(piece)
+                await self._flush()
                 closed = closing.client_closed if self._from_client else closing.upstream_closed
                 raise _SessionOver(closed(piece.code, piece.reason))
             case Fault():
@@ -111,7 +116,9 @@ class Pump:
                 raise _SessionOver(verdict)
 
     async def _flush(self) -> None:
-        """Send what has been gathered, at once and as one."""
+        """Send what has been gathered, at once and as one; no more where the session is over."""
+        if self.stopped:
+            raise _SessionOver(None)
         outgoing = self._outgoing
         if not outgoing:
             return

@@ -63,6 +63,7 @@ class Session:
         """End the session; the first ending decides."""
         if self.ending is None:
             self.ending = ending
+            self._up.stopped = self._down.stopped = True
             self._ended.set()
 
     async def run(self, report: Callable[[Ending], None]) -> None:
@@ -109,15 +110,18 @@ class Session:
             quiet_since=self._quiet_since,
         )
         async with trio.open_nursery() as work:
-            for part in (self._up.run, self._down.run, watchdog.run):
-                work.start_soon(self._end_with, part)
+            work.start_soon(self._end_with, self._up.run)
+            work.start_soon(self._end_with, self._down.run)
+            work.start_soon(self._end_with, watchdog.run)
             await self._ended.wait()
             with trio.move_on_after(self._timeouts.goodbye):
                 await self._let_sends_finish()
             work.cancel_scope.cancel("the session has ended")
 
-    async def _end_with(self, part: Callable[[], Awaitable[Ending]]) -> None:
-        self.end(await part())
+    async def _end_with(self, part: Callable[[], Awaitable[Ending | None]]) -> None:
+        ending = await part()
+        if ending is not None:
+            self.end(ending)
 
     async def _let_sends_finish(self) -> None:
         """Wait for frames that are half out, except on the leg that is stuck."""

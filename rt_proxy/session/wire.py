@@ -22,7 +22,6 @@ class Wire:
     """
 
     __slots__ = (
-        "_all_sent",
         "_lock",
         "_stream",
         "receiving_since",
@@ -33,7 +32,6 @@ class Wire:
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = direct(stream)
         self._lock = trio.Lock()
-        self._all_sent: trio.Event | None = None
         self.tainted = False
         self.sending_since: float | None = None
         self.receiving_since: float | None = None
@@ -79,9 +77,6 @@ class Wire:
         finally:
             self.sending_since = None
             self._lock.release()
-            if self._all_sent is not None:
-                self._all_sent.set()
-                self._all_sent = None
 
     async def _send_pieces(self, frames: memoryview) -> None:
         for start in range(0, len(frames), _PIECE_BYTES):
@@ -89,11 +84,9 @@ class Wire:
             await self._stream.send_all(frames[start : start + _PIECE_BYTES])
 
     async def wait_sent(self) -> None:
-        """Wait until no send is under way. Cancelling is safe."""
-        while self.sending_since is not None:
-            if self._all_sent is None:
-                self._all_sent = trio.Event()
-            await self._all_sent.wait()
+        """Wait until the sends that were begun before have ended. Cancelling is safe."""
+        async with self._lock:
+            pass
 
     async def cut(self) -> None:
         """Close the stream at once, whatever is under way. Cancelling changes nothing."""

@@ -1,0 +1,375 @@
+"""Facts about what a session knows of its conversation, and what it decides."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rt_proxy.realtime import closing
+from rt_proxy.realtime.closing import Ending
+from rt_proxy.realtime.conversation import (
+    EDITED_CLIENT_EVENTS,
+    WATCHED_UPSTREAM_EVENTS,
+    Answer,
+    Conversation,
+    Forward,
+    Replace,
+    client_needs_reading,
+    upstream_needs_reading,
+)
+
+
+def conversation(
+    model: str | None = "alias", upstream_model: str | None = "real", *, silent: bool = True
+) -> Conversation:
+    """Return a conversation of a session for one model."""
+    return Conversation(model=model, upstream_model=upstream_model, client_was_silent=silent)
+
+
+def dumped(event: object) -> bytes:
+    """Return the JSON of an event."""
+    return json.dumps(event).encode()
+
+
+def update(model: object, **more: object) -> bytes:
+    """Return a ``session.update`` that names a model."""
+    return dumped({"type": "session.update", **more, "session": {"model": model, "voice": "x"}})
+
+
+def shown(type_: str, model: str | None) -> bytes:
+    """Return a session event of the upstream."""
+    return dumped({"type": type_, "event_id": "e", "session": {"id": "s", "model": model}})
+
+
+def response(type_: str, id_: object, usage: object = None) -> bytes:
+    """Return a response event of the upstream."""
+    return dumped({"type": f"response.{type_}", "response": {"id": id_, "usage": usage}})
+
+
+class TestLanes:
+    """Which messages come here at all."""
+
+    def test_the_edit_lane(self) -> None:
+        """Of what a client sends, session.update is read."""
+        assert {"session.update"} == EDITED_CLIENT_EVENTS
+        assert client_needs_reading(update("m"), True) is True
+        assert client_needs_reading(b'{"type":"input_audio_buffer.append"', False) is False
+        assert client_needs_reading(b'{"type":"response.create"', False) is False
+
+    def test_the_look_lane(self) -> None:
+        """Of what an upstream sends, the events of sessions, responses and errors are read."""
+        for type_ in WATCHED_UPSTREAM_EVENTS:
+            assert upstream_needs_reading(dumped({"type": type_}), False) is True
+        assert upstream_needs_reading(b'{"type":"response.output_audio.delta"', False) is False
+        assert upstream_needs_reading(b'{"type":"response.done.not"', False) is False
+
+
+class TestModelOfTheClient:
+    """``session.model`` is held to the model that the session was opened for."""
+
+    def test_the_alias_becomes_the_upstreams_name(self) -> None:
+        """The client's name is replaced, and not a byte more."""
+        payload = b'{ "session":{"voice" : "x","model":"alias"},"type":"session.update","n":1.0}'
+        assert conversation().on_client(payload) == Replace(payload.replace(b'"alias"', b'"real"'))
+
+    def test_the_upstreams_name_passes(self) -> None:
+        """Who knows the upstream's own name may say it."""
+        assert conversation().on_client(update("real")) == Forward()
+
+    def test_where_alias_and_name_are_one(self) -> None:
+        """Without an alias nothing has to be changed."""
+        assert conversation("real", "real").on_client(update("real")) == Forward()
+
+    def test_another_model_is_answered(self) -> None:
+        """The client gets an error that names its event; the upstream never sees the message."""
+        verdict = conversation().on_client(update("other", event_id="mine"))
+        assert isinstance(verdict, Answer)
+        event = json.loads(verdict.payload)
+        assert event["type"] == "error"
+        assert event["error"]["type"] == "invalid_request_error"
+        assert event["error"]["code"] == "model_not_found"
+        assert event["error"]["param"] == "session.model"
+        assert event["error"]["event_id"] == "mine"
+        assert "'alias'" in event["error"]["message"]
+        assert "real" not in event["error"]["message"]
+
+    @pytest.mark.parametrize("event_id", [None, 5, {}, ["x"]])
+    def test_an_event_id_that_is_none(self, event_id: object) -> None:
+        """Without an event_id of its own, the client gets null."""
+        verdict = conversation().on_client(update("other", event_id=event_id))
+        assert isinstance(verdict, Answer)
+        assert json.loads(verdict.payload)["error"]["event_id"] is None
+
+    @pytest.mark.parametrize("model", [None, 5, True, ["alias"], {"model": "alias"}])
+    def test_a_model_that_is_no_name(self, model: object) -> None:
+        """It is not ours to judge: the upstream answers it."""
+        assert conversation().on_client(update(model)) == Forward()
+
+    @pytest.mark.parametrize("session", [None, [], "alias", {}])
+    def test_no_model_at_all(self, session: object) -> None:
+        """A session.update without a model goes on untouched."""
+        payload = dumped({"type": "session.update", "session": session})
+        assert conversation().on_client(payload) == Forward()
+        assert conversation().on_client(b'{"type":"session.update"}') == Forward()
+
+    def test_a_session_without_a_model(self) -> None:
+        """Where no model is bound none is held to."""
+        assert conversation(None, None).on_client(update("any")) == Forward()
+
+    def test_a_model_given_twice(self) -> None:
+        """No duplicate key keeps another model behind the alias."""
+        payload = (
+            b'{"type":"session.update","session":{"model":"other"},'
+            b'"session":{"model":"other","model":"alias"}}'
+        )
+        verdict = conversation().on_client(payload)
+        assert isinstance(verdict, Replace)
+        assert b"other" not in verdict.payload
+        assert verdict.payload.count(b'"real"') == 3
+
+    def test_other_events_go_on(self) -> None:
+        """What was read only because nothing was proven goes on untouched."""
+        payload = b'{"session":{"model":"other"},"type":"response.create"}'
+        assert conversation().on_client(payload) == Forward()
+
+    @pytest.mark.parametrize(
+        "payload", [b"", b"{", b"[]", b"nonsense", b'{"type":"session.update"', b'{"type":NaN}']
+    )
+    def test_what_is_no_event_goes_on(self, payload: bytes) -> None:
+        """Broken JSON is the upstream's to answer."""
+        assert conversation().on_client(payload) == Forward()
+
+    @pytest.mark.parametrize(
+        "payload", [b'{"type":"session.update\xff"}', b"\xff", b"\xed\xa0\x80"]
+    )
+    def test_what_is_not_utf8_ends_the_session(self, payload: bytes) -> None:
+        """A text message that is not UTF-8 is a fault of the client: 1007 (RFC 6455, 8.1)."""
+        ending = conversation().on_client(payload)
+        assert isinstance(ending, Ending)
+        assert (ending.side, ending.word) == (closing.Side.CLIENT, "protocol_error")
+        assert (ending.client_code, ending.upstream_code) == (1007, 1000)
+
+    @pytest.mark.parametrize("depth", [*range(850, 1_000), 2_000, 50_000])
+    def test_no_depth_is_too_deep(self, depth: int) -> None:
+        """A message nested to any depth gets a verdict: what can be read can be edited."""
+        nested = b"[" * depth + b"]" * depth
+        payload = b'{"x":%b,"type":"session.update","session":{"y":%b,"model":"alias"}}'
+        verdict = conversation().on_client(payload % (nested, nested))
+        assert isinstance(verdict, Forward | Replace)
+
+
+class TestModelOfTheUpstream:
+    """A session whose upstream shows another model is ended."""
+
+    def test_the_first_event_binds(self) -> None:
+        """What session.created shows before the client spoke is as good as the name."""
+        talk = conversation()
+        assert talk.on_upstream(shown("session.created", "real-2025-08-28")) == Forward()
+        for model in ("real-2025-08-28", "real", None):
+            assert talk.on_upstream(shown("session.updated", model)) == Forward()
+        assert talk.on_upstream(shown("session.updated", "real-2024")) == closing.MODEL_CHANGED
+
+    def test_a_second_session_created(self) -> None:
+        """Only the first one binds."""
+        talk = conversation()
+        assert talk.on_upstream(shown("session.created", "real")) == Forward()
+        assert talk.on_upstream(shown("session.created", "other")) == closing.MODEL_CHANGED
+
+    def test_updated_before_created(self) -> None:
+        """An update cannot bind a session."""
+        assert conversation().on_upstream(shown("session.updated", "other")) == (
+            closing.MODEL_CHANGED
+        )
+
+    @pytest.mark.parametrize("type_", ["session.created", "session.updated"])
+    def test_a_client_that_could_speak_first(self, type_: str) -> None:
+        """Where the client may have named a model before, only the name asked for is good."""
+        assert conversation(silent=False).on_upstream(shown(type_, "real")) == Forward()
+        assert conversation(silent=False).on_upstream(shown(type_, None)) == Forward()
+        assert conversation(silent=False).on_upstream(shown(type_, "real-2025")) == (
+            closing.MODEL_CHANGED
+        )
+
+    def test_a_session_without_a_model(self) -> None:
+        """Where no model is bound any may be shown."""
+        talk = conversation(None, None)
+        assert talk.on_upstream(shown("session.created", "a")) == Forward()
+        assert talk.on_upstream(shown("session.updated", "b")) == Forward()
+
+    def test_the_clients_alias_is_not_a_name_upstream(self) -> None:
+        """An upstream that shows the alias shows another model."""
+        talk = conversation()
+        talk.on_upstream(shown("session.created", "real"))
+        assert talk.on_upstream(shown("session.updated", "alias")) == closing.MODEL_CHANGED
+
+
+class TestResponses:
+    """Responses are followed from created to done."""
+
+    def test_in_progress(self) -> None:
+        """A response is in progress from its created to its done; several may be."""
+        talk = conversation()
+        assert not talk.response_in_progress
+        for id_ in ("a", "b"):
+            assert talk.on_upstream(response("created", id_)) == Forward()
+        assert talk.response_in_progress
+        talk.on_upstream(response("done", "a"))
+        assert talk.response_in_progress
+        assert talk.on_upstream(response("done", "b")) == Forward()
+        assert not talk.response_in_progress
+        assert talk.responses == 2
+
+    def test_done_without_created(self) -> None:
+        """The end of a response that was never seen to begin counts, and ends nothing else."""
+        talk = conversation()
+        talk.on_upstream(response("created", "a"))
+        talk.on_upstream(response("done", "unknown"))
+        talk.on_upstream(response("done", None))
+        assert talk.response_in_progress
+        assert talk.responses == 2
+
+    @pytest.mark.parametrize("id_", [None, 5, ["a"]])
+    def test_a_response_without_an_id(self, id_: object) -> None:
+        """What could never be seen to end is not in progress."""
+        talk = conversation()
+        talk.on_upstream(response("created", id_))
+        assert not talk.response_in_progress
+
+    def test_created_twice(self) -> None:
+        """The same response is one response."""
+        talk = conversation()
+        talk.on_upstream(response("created", "a"))
+        talk.on_upstream(response("created", "a"))
+        talk.on_upstream(response("done", "a"))
+        assert not talk.response_in_progress
+
+    def test_an_odd_usage_does_not_keep_a_response_open(self) -> None:
+        """A done whose usage cannot be read is a done."""
+        for usage in ({"total_tokens": None}, 5, [], {"input_token_details": 7}):
+            talk = conversation()
+            talk.on_upstream(response("created", "a"))
+            talk.on_upstream(response("done", "a", usage))
+            assert not talk.response_in_progress
+            assert talk.usage() == {}
+
+    def test_endless_responses_take_no_memory(self) -> None:
+        """An upstream that begins responses without end is not followed without end."""
+        talk = conversation()
+        for number in range(1_000):
+            talk.on_upstream(response("created", str(number)))
+        for number in range(256):
+            assert talk.response_in_progress
+            talk.on_upstream(response("done", str(number)))
+        assert not talk.response_in_progress
+
+    def test_an_error_ends_nothing(self) -> None:
+        """An error of the upstream is relayed, and the response and the session go on."""
+        talk = conversation()
+        talk.on_upstream(response("created", "a"))
+        assert talk.on_upstream(dumped({"type": "error", "error": {"code": "x"}})) == Forward()
+        assert talk.response_in_progress
+
+    @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"\xff", b'{"type":"response.done"}'])
+    def test_what_cannot_be_read_goes_on(self, payload: bytes) -> None:
+        """The look lane passes on what it does not understand, not UTF-8 included."""
+        talk = conversation()
+        assert talk.on_upstream(payload) == Forward()
+        assert talk.responses == 0
+
+
+USAGE = {
+    "total_tokens": 30,
+    "input_tokens": 20,
+    "output_tokens": 10,
+    "input_token_details": {
+        "text_tokens": 5,
+        "audio_tokens": 14,
+        "image_tokens": 1,
+        "cached_tokens": 4,
+        "cached_tokens_details": {"text_tokens": 4},
+    },
+    "output_token_details": {"text_tokens": 3, "audio_tokens": 7},
+}
+
+
+class TestUsage:
+    """The tokens of all responses add up."""
+
+    def test_adds_up(self) -> None:
+        """Two responses have cost the sum of both, by direction and modality."""
+        talk = conversation()
+        talk.on_upstream(response("done", "a", USAGE))
+        talk.on_upstream(response("done", "b", USAGE))
+        talk.on_upstream(response("done", "c"))
+        assert talk.responses == 3
+        assert talk.usage() == {
+            "total_tokens": 60,
+            "input_tokens": 40,
+            "output_tokens": 20,
+            "input_text_tokens": 10,
+            "input_audio_tokens": 28,
+            "input_image_tokens": 2,
+            "input_cached_tokens": 8,
+            "output_text_tokens": 6,
+            "output_audio_tokens": 14,
+        }
+
+    def test_without_details(self) -> None:
+        """An upstream that tells only totals is believed in them."""
+        talk = conversation()
+        talk.on_upstream(response("done", "a", {"total_tokens": 3}))
+        assert talk.usage() == {"total_tokens": 3}
+
+    @pytest.mark.parametrize("count", [-1, 0, 1 << 53, 10**4_000])
+    def test_what_cannot_be_believed(self, count: int) -> None:
+        """A count below 0, or beyond any bill, is left out."""
+        talk = conversation()
+        talk.on_upstream(response("done", "a", {"total_tokens": count, "input_tokens": 1}))
+        assert talk.usage() == {"input_tokens": 1}
+
+    def test_is_a_copy(self) -> None:
+        """What is handed out does not change the account."""
+        talk = conversation()
+        talk.usage()["total_tokens"] = 7
+        assert talk.usage() == {}
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(codec=None), max_size=8)
+    | st.sampled_from(["alias", "real", "other", "session.update"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["session", "model", "id", "usage", "total_tokens"]), inner
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@given(
+    st.sampled_from(["session.update", *WATCHED_UPSTREAM_EVENTS, "x"]),
+    st.dictionaries(st.sampled_from(["session", "response", "error", "event_id"]), _JSON),
+    st.booleans(),
+)
+def test_never_raises_for_any_event(type_: str, members: dict[str, Any], silent: bool) -> None:
+    """Whatever an event holds there is a verdict, and the account stays whole numbers."""
+    talk = conversation(silent=silent)
+    payload = dumped({"type": type_, **members})
+    assert isinstance(talk.on_client(payload), Forward | Replace | Answer)
+    assert talk.on_upstream(payload) in (Forward(), closing.MODEL_CHANGED)
+    assert all(type(count) is int and count > 0 for count in talk.usage().values())
+
+
+@given(st.binary(max_size=100) | _JSON.map(dumped))
+def test_never_raises_for_any_bytes(payload: bytes) -> None:
+    """Whatever bytes come there is a verdict."""
+    talk = conversation()
+    assert isinstance(talk.on_client(payload), Forward | Ending)
+    assert talk.on_upstream(payload) == Forward()

