@@ -35,7 +35,7 @@ OnSessionEnd = Callable[[SessionRecord], None]
 _TOKEN_WATCH = 1.0
 #: How often a draining proxy looks for sessions that have come to rest, in seconds.
 _DRAIN_WATCH = 0.1
-#: How long after the goodbyes a drain that came to its deadline is over, in seconds.
+#: How long it takes, beyond the goodbyes, until those who are ended have left, in seconds.
 _LAST_LOOK = 0.5
 _STANDING_ENDINGS = {
     Standing.REVOKED: closing.TOKEN_REVOKED,
@@ -68,6 +68,8 @@ class Proxy:
         self._dial_tcp = dial or TcpDial()
         self._on_session_end = on_session_end
         self._roster = Roster()
+        self._visits: set[trio.CancelScope] = set()
+        self._closed = False
         self._drained = trio.Event()
         self._house = self._make_house(settings)
         self._gate = Gate(
@@ -93,7 +95,14 @@ class Proxy:
         Nothing a visitor does comes out of here. Cancelling cuts the session: both
         sides are still told why, within a quarter of a second.
         """
-        await self._gate.handle(stream)
+        with trio.CancelScope() as visit:
+            if self._closed:
+                visit.cancel("the proxy is closed")
+            self._visits.add(visit)
+            try:
+                await self._gate.handle(stream)
+            finally:
+                self._visits.remove(visit)
 
     def reload(self, settings: Settings) -> None:
         """Put new settings in force for newcomers; live sessions keep theirs.
@@ -132,6 +141,14 @@ class Proxy:
             self._roster.end_all(closing.DRAIN, only_idle=only_idle)
             with trio.move_on_after(_DRAIN_WATCH):
                 await self._roster.wait_empty()
+
+    async def _close(self) -> None:
+        """Cut who is left, and wait for the goodbyes; who comes later is turned away."""
+        self._closed = True
+        for visit in self._visits:
+            visit.cancel("the proxy is closed")
+        with trio.move_on_after(_LAST_LOOK, shield=True):
+            await self._roster.wait_empty()
 
     async def wait_drained(self) -> None:
         """Wait until ``drain`` has done its work. Cancelling is safe."""
@@ -199,7 +216,8 @@ async def open_proxy(
 ) -> AsyncIterator[Proxy]:
     """Open a proxy that listens nowhere: give it streams with ``handle_stream``.
 
-    Leaving the block ends what is left. Cancelling cuts it.
+    Leaving the block cuts what is left, in whatever nursery it was received, and so
+    does cancelling: both sides of each session are still told.
 
     Args:
         settings: What is in force; ``listen`` is not looked at but for its
@@ -217,8 +235,11 @@ async def open_proxy(
     async with trio.open_nursery() as nursery:
         proxy._nursery = nursery  # noqa: SLF001 - the other half of the class
         nursery.start_soon(proxy._watch_tokens)  # noqa: SLF001
-        yield proxy
-        nursery.cancel_scope.cancel("the proxy is closed")
+        try:
+            yield proxy
+        finally:
+            await proxy._close()  # noqa: SLF001
+            nursery.cancel_scope.cancel("the proxy is closed")
 
 
 async def serve(

@@ -502,6 +502,18 @@ async def test_close_in_mid_response(autojump_clock: MockClock) -> None:
         assert trio.current_time() < 0.1
 
 
+@pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1013, 1014, 3000, 4999, 1002])
+async def test_close_codes_from_the_client(autojump_clock: MockClock, code: int) -> None:
+    """A client's close code goes on where it is legal for the upstream, else 1000 does."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+        await client.close(code, b"mine")
+        told, upstream_told = await farewells(client, upstream)
+        assert told.code in (code, 1000, 1005)
+        assert upstream_told.told == (None, 1000 if code == 1002 else code, "mine")
+        assert trio.current_time() < 0.1
+
+
 async def test_close_without_a_code(autojump_clock: MockClock) -> None:
     """A CLOSE without a code is answered in kind, and is 1000 for the upstream."""
     async with open_house() as house:
@@ -610,6 +622,7 @@ async def test_streaming_while_refused(socket_clock: MockClock) -> None:
         assert (await house.record()).ending == "invalid_api_key"
 
 
+@pytest.mark.log_says("session ended")
 async def test_streaming_while_a_session_ends(socket_clock: MockClock) -> None:
     """A client that keeps streaming while its session ends still reads the error event and CLOSE."""
     async with open_house() as house:

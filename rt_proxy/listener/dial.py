@@ -35,8 +35,8 @@ class TcpDial:
         """Connect to the host and port of a request. Cancelling closes what was opened."""
         try:
             stream = await trio.open_tcp_stream(request.host, request.port)
-        except UnicodeError as error:  # from IDNA
-            raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
+        except UnicodeError:  # from IDNA
+            raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
         if not request.tls:
             return stream
         # Made once, at the first need: loading the system's certificates takes long.

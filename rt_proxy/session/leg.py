@@ -13,6 +13,7 @@ import trio
 from rt_proxy.realtime.closing import Side
 from rt_proxy.realtime.framereader import FrameReader, NeedsReading
 from rt_proxy.realtime.frames import (
+    CLOSE,
     PING,
     PONG,
     TEXT,
@@ -24,6 +25,9 @@ from rt_proxy.realtime.frames import (
     build_frame,
 )
 from rt_proxy.session.wire import Wire
+
+#: A legal close code that trio-websocket takes for a fault (wsproto 1.3).
+_UNKNOWN_TO_ENGINE = (1014,)
 
 
 class ControlEngine(Protocol):
@@ -237,7 +241,7 @@ class Leg:
 
     async def _say_goodbye(self, code: int, reason: str, event: bytes | None) -> None:
         if self._peer_close is not None:
-            await self._engine.take(self._peer_close.raw)
+            await self._hand_over(self._peer_close)
             await self._engine.close(code, reason)
             return
         if event is not None and not self.message_open:
@@ -253,10 +257,16 @@ class Leg:
         while True:
             for piece in pieces:
                 if isinstance(piece, Close):
-                    await self._engine.take(piece.raw)
+                    await self._hand_over(piece)
                     return
             data = await self.wire.receive()
             if not data:
                 await self._engine.take(b"")
                 return
             pieces = self._frames.feed(data)
+
+    async def _hand_over(self, close: Close) -> None:
+        """Let the engine see the peer's CLOSE; one of a code that it does not know, without."""
+        known = close.code not in _UNKNOWN_TO_ENGINE
+        raw = close.raw if known else build_frame(CLOSE, b"", masked=not self._masks)
+        await self._engine.take(raw)

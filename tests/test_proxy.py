@@ -1,0 +1,470 @@
+"""What an embedder gets: ``serve``, ``open_proxy``, and what is never done behind its back."""
+
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import kit
+import pytest
+import trio
+from kit import Client, farewells, open_house, request_head
+from trio.testing import MockClock, memory_stream_pair
+
+import rt_proxy
+from rt_proxy import (
+    ListenError,
+    MemoryTokenStore,
+    Proxy,
+    Secret,
+    SessionRecord,
+    Settings,
+    SettingsError,
+    Standing,
+    Token,
+    TokenStoreError,
+    open_proxy,
+)
+from rt_proxy.channels import Channel, UpstreamRequest
+from rt_proxy.settings import ChannelSettings, ListenSettings, TokensSettings
+
+PATIENCE = 60
+SIMULATOR = ChannelSettings("simulator", "simulator", {"*": "*"})
+SIMULATED = Settings(channels=(SIMULATOR,), listen=ListenSettings(port=0))
+
+
+def one_token(**fields: Any) -> tuple[MemoryTokenStore, str]:
+    """Return a store with one token, and its secret."""
+    store = MemoryTokenStore()
+    _, secret = store.add("tester", now=datetime.now(UTC), **fields)
+    return store, secret.reveal()
+
+
+async def connect(proxy: Proxy) -> Client:
+    """Connect over TCP to a proxy that listens."""
+    host, _, port = proxy.addresses[0].removeprefix("http://").rpartition(":")
+    stream = await trio.open_tcp_stream(host, int(port))
+    return Client(stream, stream)
+
+
+async def page(client: Client, path: str, token: str = "") -> tuple[int, Any]:
+    """Ask for a page; return its status and its error."""
+    head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+    await client.send_raw(head.encode())
+    status, _, error = await client.read_answer()
+    await client.stream.aclose()
+    return status, error
+
+
+async def begin(client: Client, token: str) -> None:
+    """Open a session and read its first event."""
+    await client.send_raw(request_head(token))
+    await client.read_101()
+    assert (await client.hear())["type"] == "session.created"
+
+
+@asynccontextmanager
+async def visitor(proxy: Proxy) -> AsyncIterator[Client]:
+    """Give a proxy one end of a memory stream, and the other to the test."""
+    far, near = memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(proxy.handle_stream, near)
+        yield Client(far, near)
+        await far.aclose()
+
+
+# serve
+
+
+async def test_serve() -> None:
+    """``nursery.start`` returns when the proxy listens; ``serve`` returns when it has drained."""
+    tokens, token = one_token()
+    records: list[SessionRecord] = []
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+
+            async def serve(task_status: trio.TaskStatus[Proxy]) -> None:
+                await rt_proxy.serve(
+                    SIMULATED,
+                    tokens=tokens,
+                    on_session_end=records.append,
+                    task_status=task_status,
+                )
+
+            proxy: Proxy = await nursery.start(serve)
+            client = await connect(proxy)
+            await begin(client, token)
+            sessions = proxy.sessions
+            async with trio.open_nursery() as farewell:
+                farewell.start_soon(farewells, client)
+                assert await proxy.drain(seconds=PATIENCE)
+        with pytest.raises(OSError, match="all attempts to connect"):
+            await connect(proxy)
+
+    assert sessions == 1
+    assert [(record.ending, record.token_name) for record in records] == [("drain", "tester")]
+
+
+async def test_serve_with_the_token_file(tmp_path: Path) -> None:
+    """With no store given the token file of the settings decides who comes in."""
+    file = tmp_path / "tokens.toml"
+    _, secret = rt_proxy.FileTokenStore(file).add("alice", now=datetime.now(UTC))
+    settings = attrs.evolve(SIMULATED, tokens=TokensSettings(file))
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            proxy: Proxy = await nursery.start(rt_proxy.serve, settings)
+            good, _ = await page(await connect(proxy), "/v1/models", secret.reveal())
+            bad, _ = await page(await connect(proxy), "/v1/models", "sk-wrong")
+            nursery.cancel_scope.cancel()
+
+    assert (good, bad) == (200, 401)
+
+
+async def test_serve_raises_as_it_is(tmp_path: Path) -> None:
+    """What keeps a proxy from starting comes out of ``nursery.start`` as one plain exception."""
+    file = tmp_path / "tokens.toml"
+    file.write_text("tokens = [")
+    broken = {
+        SettingsError: attrs.evolve(SIMULATED, channels=()),
+        TokenStoreError: attrs.evolve(SIMULATED, tokens=TokensSettings(file)),
+        ListenError: attrs.evolve(SIMULATED, listen=ListenSettings(host="a..b")),
+    }
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            for kind, settings in broken.items():
+                with pytest.raises(kind):
+                    await nursery.start(rt_proxy.serve, settings)
+
+
+async def test_drain_ends_serve_whoever_lingers() -> None:
+    """A visitor that says nothing does not keep a drained proxy from coming to its end."""
+    with trio.fail_after(PATIENCE), trio.move_on_after(PATIENCE) as scope:
+        settings = attrs.evolve(SIMULATED, timeouts=rt_proxy.settings.Timeouts(head=0))
+        async with trio.open_nursery() as nursery:
+            proxy: Proxy = await nursery.start(rt_proxy.serve, settings)
+            silent = await connect(proxy)
+            async with silent.stream:
+                status, _ = await page(await connect(proxy), "/healthz")
+                await proxy.drain()
+                assert not await silent.stream.receive_some()
+
+    assert status == 200
+    assert not scope.cancelled_caught
+
+
+# open_proxy
+
+
+async def test_memory_stream() -> None:
+    """A proxy that listens nowhere serves any stream it is given, and closes it."""
+    tokens, token = one_token()
+    with trio.fail_after(PATIENCE):
+        async with open_proxy(SIMULATED, tokens=tokens) as proxy, visitor(proxy) as client:
+            assert proxy.addresses == ()
+            await begin(client, token)
+            await client.close(1000, b"bye")
+            goodbye = await client.farewell()
+
+    assert (goodbye.code, goodbye.reason) == (1000, "bye")
+
+
+async def test_open_proxy_raises_as_it_is(tmp_path: Path) -> None:
+    """Wrong settings and a broken token file come out as plain exceptions."""
+    file = tmp_path / "tokens.toml"
+    file.write_text("tokens = [")
+    with pytest.raises(SettingsError, match="channels: there is none"):
+        async with open_proxy(Settings(channels=())):
+            pass
+    with pytest.raises(TokenStoreError, match="is not valid TOML"):
+        async with open_proxy(attrs.evolve(SIMULATED, tokens=TokensSettings(file))):
+            pass
+
+
+async def test_own_dialer(autojump_clock: MockClock) -> None:
+    """A dialer is asked for each upstream but the simulator, and told the channel and request."""
+    asked: list[tuple[str, str, int, bool]] = []
+
+    async def dial(channel: Channel, request: UpstreamRequest) -> trio.abc.Stream:
+        asked.append((channel.name, request.host, request.port, request.tls))
+        raise OSError("no way")
+
+    tokens, token = one_token()
+    remote = ChannelSettings(
+        "remote", "compatible", {"*": "*"}, base_url="wss://up.test:444/v1", auth="none"
+    )
+    settings = attrs.evolve(SIMULATED, channels=(attrs.evolve(remote, priority=1), SIMULATOR))
+    async with (
+        open_proxy(settings, tokens=tokens, dial=dial) as proxy,
+        visitor(proxy) as client,
+    ):
+        await begin(client, token)
+
+    assert asked == [("remote", "up.test", 444, True)]
+
+
+@pytest.mark.log_says("on_session_end raised")
+async def test_hook_that_raises() -> None:
+    """A hook that raises is logged; the client is told as ever and the next one is served."""
+    tokens, token = one_token()
+
+    def hook(record: SessionRecord) -> None:
+        raise RuntimeError(record.ending)
+
+    async with open_proxy(SIMULATED, tokens=tokens, on_session_end=hook) as proxy:
+        for _ in range(2):
+            async with visitor(proxy) as client:
+                await begin(client, token)
+                await client.close(1000, b"bye")
+                assert (await client.farewell()).code == 1000
+        assert proxy.faults == 0
+
+
+async def test_leaving_cuts() -> None:
+    """Leaving the block cuts what is left, wherever it runs; the client is still told why."""
+    tokens, token = one_token()
+    records: list[SessionRecord] = []
+    far, near = memory_stream_pair()
+    client = Client(far, near)
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            hook = records.append
+            async with open_proxy(SIMULATED, tokens=tokens, on_session_end=hook) as proxy:
+                nursery.start_soon(proxy.handle_stream, near)
+                await begin(client, token)
+        goodbye = await client.farewell()
+
+    assert goodbye.told == ("cut", 1001, "cut")
+    assert [record.ending for record in records] == ["cut"]
+
+
+async def test_two_proxies() -> None:
+    """Two proxies in one process share nothing: not tokens, not sessions, not the drain."""
+    (ours, token), (theirs, other) = one_token(), one_token()
+    with trio.fail_after(PATIENCE):
+        async with (
+            open_proxy(SIMULATED, tokens=ours) as one,
+            open_proxy(SIMULATED, tokens=theirs) as two,
+            visitor(one) as client,
+        ):
+            await begin(client, token)
+            assert (one.sessions, two.sessions) == (1, 0)
+            assert await two.drain()
+            for proxy, secret, status in ((one, other, 401), (two, other, 200)):
+                async with visitor(proxy) as asking:
+                    assert (await page(asking, "/v1/models", secret))[0] == status
+            for proxy, status in ((one, 200), (two, 503)):
+                async with visitor(proxy) as asking:
+                    assert (await page(asking, "/readyz"))[0] == status
+
+
+async def test_behind_nobodys_back(capfd: pytest.CaptureFixture[str]) -> None:
+    """A proxy at work starts no threads, takes no signals, sets up no logging, prints nothing."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def surroundings() -> tuple[Any, ...]:
+        loggers = logging.getLogger(), logging.getLogger("rt_proxy")
+        return (
+            [thread for thread in threading.enumerate() if "Trio" not in thread.name],
+            [signal.getsignal(number) for number in signals],
+            [(logger.level, logger.handlers[:], logger.propagate) for logger in loggers],
+        )
+
+    before = surroundings()
+    tokens, token = one_token()
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+
+            async def serve(task_status: trio.TaskStatus[Proxy]) -> None:
+                await rt_proxy.serve(SIMULATED, tokens=tokens, task_status=task_status)
+
+            proxy: Proxy = await nursery.start(serve)
+            client = await connect(proxy)
+            await begin(client, token)
+            during = surroundings()
+            await client.stream.aclose()
+            nursery.cancel_scope.cancel()
+
+    assert during == before
+    assert surroundings() == before
+    assert capfd.readouterr() == ("", "")
+
+
+# Reloading
+
+
+async def test_reload(autojump_clock: MockClock) -> None:
+    """Newcomers get the new settings; a session that lives keeps what it came into."""
+    tokens, token = one_token()
+    narrow = attrs.evolve(SIMULATOR, models={"new": "new"})
+    async with open_proxy(SIMULATED, tokens=tokens) as proxy, visitor(proxy) as old:
+        await begin(old, token)
+        proxy.reload(attrs.evolve(SIMULATED, channels=(narrow,)))
+        async with visitor(proxy) as newcomer:
+            await newcomer.send_raw(request_head(token))
+            await newcomer.read_101()
+            goodbye = await newcomer.farewell()
+        await old.say({"type": "session.update", "session": {"type": "realtime"}})
+        assert (await old.hear())["type"] == "session.updated"
+
+    assert goodbye.told == ("model_not_found", 4004, "invalid_request_error.model_not_found")
+
+
+async def test_reload_of_wrong_settings() -> None:
+    """Wrong settings are an error, and the old ones stay in force."""
+    tokens, token = one_token()
+    async with open_proxy(SIMULATED, tokens=tokens) as proxy:
+        with pytest.raises(SettingsError):
+            proxy.reload(Settings(channels=()))
+        async with visitor(proxy) as client:
+            await begin(client, token)
+
+
+# Draining
+
+
+async def test_drain_asks_the_quiet_to_leave(autojump_clock: MockClock) -> None:
+    """A session without a response in progress is told at once; the drain was clean."""
+    async with open_house(still_serves=False) as house:
+        client, upstream = await house.open()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(house.proxy.drain)
+            goodbyes = await farewells(client, upstream)
+
+    assert [goodbye.told for goodbye in goodbyes] == [
+        ("drain", 1001, "drain"),
+        (None, 1000, "drain"),
+    ]
+
+
+async def test_drain_waits_for_a_response(autojump_clock: MockClock) -> None:
+    """A session with a response in progress is told when that is done."""
+    clean = []
+    async with open_house(still_serves=False) as house:
+        client, upstream = await house.open()
+        await upstream.say(kit.response_created())
+        await client.hear()
+
+        async def drain() -> None:
+            clean.append(await house.proxy.drain(20))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drain)
+            await trio.sleep(10)
+            await upstream.say(kit.response_done())
+            goodbye, _ = await farewells(client, upstream)
+
+    assert [event["type"] for event in goodbye.events] == ["response.done", "error"]
+    assert goodbye.code == 1001
+    assert clean == [True]
+
+
+async def test_drain_comes_to_an_end(autojump_clock: MockClock) -> None:
+    """What has not left when time is up is ended; the drain was not clean."""
+    clean = []
+    async with open_house(still_serves=False) as house:
+        client, upstream = await house.open()
+        await upstream.say(kit.response_created())
+        started = trio.current_time()
+
+        async def drain() -> None:
+            clean.append(await house.proxy.drain(20))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drain)
+            goodbye, _ = await farewells(client, upstream)
+            took = trio.current_time() - started
+
+    assert goodbye.code == 1001
+    assert 20 <= took < 21
+    assert clean == [False]
+
+
+async def test_drain_lets_nobody_in(autojump_clock: MockClock) -> None:
+    """While draining, and after it, newcomers get 503 with ``Retry-After``; health is well."""
+    async with open_house(still_serves=False) as house:
+        await house.proxy.drain()
+        client = await house.knock()
+        status, headers, error = await client.read_answer()
+        await client.stream.aclose()
+        await client.over.wait()
+        assert (await page(await house.visit(), "/healthz"))[0] == 200
+        assert (await page(await house.visit(), "/readyz"))[0] == 503
+        house.silent_visits = 2
+
+    assert (status, error["code"]) == (503, "drain")
+    assert b"retry-after" in headers
+
+
+# Tokens of sessions that live
+
+
+async def test_revoked_token(autojump_clock: MockClock) -> None:
+    """A session whose token is revoked ends within 2 seconds, and both sides are told."""
+    async with open_house(still_serves=False) as house:
+        client, upstream = await house.open()
+        house.tokens.revoke("tester")
+        goodbyes = await farewells(client, upstream, within=2)
+        record = await house.record()
+
+    assert [goodbye.told for goodbye in goodbyes] == [
+        ("token_revoked", 3000, "token_revoked"),
+        (None, 1000, "token_revoked"),
+    ]
+    assert record.ending == "token_revoked"
+
+
+async def test_expired_token(autojump_clock: MockClock) -> None:
+    """A session whose token expires ends within 2 seconds, and is told."""
+
+    class Expiring(MemoryTokenStore):
+        expired = False
+
+        def standing(self, token_id: str, now: datetime) -> Standing:
+            return super().standing(token_id, now + timedelta(days=2) * self.expired)
+
+    tokens = Expiring()
+    now = datetime.now(UTC)
+    _, secret = tokens.add("tester", now=now, expires=now + timedelta(days=1))
+    async with open_proxy(SIMULATED, tokens=tokens) as proxy, visitor(proxy) as client:
+        await begin(client, secret.reveal())
+        tokens.expired = True
+        with trio.fail_after(2):
+            goodbye = await client.farewell()
+
+    assert goodbye.told == ("token_expired", 3000, "token_expired")
+
+
+@pytest.mark.log_says("the token store failed")
+async def test_store_that_fails(autojump_clock: MockClock) -> None:
+    """A store of the embedder's own that fails for a while costs nobody the session."""
+
+    class Failing:
+        fails = False
+
+        def __init__(self) -> None:
+            self._tokens, self.secret = one_token()
+
+        async def refresh(self) -> None:
+            await trio.lowlevel.checkpoint()
+            if self.fails:
+                raise ConnectionError("the database is away")
+
+        def authenticate(self, secret: Secret) -> Token | None:
+            return self._tokens.authenticate(secret)
+
+        def standing(self, token_id: str, now: datetime) -> Standing:
+            return self._tokens.standing(token_id, now)
+
+    tokens = Failing()
+    async with open_proxy(SIMULATED, tokens=tokens) as proxy, visitor(proxy) as client:
+        await begin(client, tokens.secret)
+        tokens.fails = True
+        await trio.sleep(3)
+        tokens.fails = False
+        await client.say({"type": "session.update", "session": {"type": "realtime"}})
+        assert (await client.hear())["type"] == "session.updated"
