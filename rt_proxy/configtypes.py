@@ -12,24 +12,14 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import attrs
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn
 
 from rt_proxy.settings import Secret
-
-_T = TypeVar("_T")
-
-_TOML_NAMES: Mapping[type, str] = {
-    bool: "a boolean",
-    int: "an integer",
-    float: "a float",
-    str: "a string",
-    list: "an array",
-    dict: "a table",
-}
+from rt_proxy.tomlvalues import exactly, toml_name
 
 _HEADER_TEXT = re.compile(r"[\x21-\x7e]+")
 # A key that was pasted where its name belongs must not be repeated in a message.
@@ -44,9 +34,9 @@ def strict_converter(folder: Path, environ: Mapping[str, str]) -> Converter:
     letters), so each type that the settings use has a hook here.
     """
     converter = Converter()
-    converter.register_structure_hook(bool, lambda value, _: _exactly(bool, value))
-    converter.register_structure_hook(int, lambda value, _: _exactly(int, value))
-    converter.register_structure_hook(str, lambda value, _: _exactly(str, value))
+    converter.register_structure_hook(bool, lambda value, _: exactly(bool, value))
+    converter.register_structure_hook(int, lambda value, _: exactly(int, value))
+    converter.register_structure_hook(str, lambda value, _: exactly(str, value))
     converter.register_structure_hook(float, lambda value, _: _finite(value))
     converter.register_structure_hook(Path, lambda value, _: _read_path(value))
     converter.register_structure_hook(Secret, lambda value, _: _read_secret(value, folder, environ))
@@ -54,21 +44,21 @@ def strict_converter(folder: Path, environ: Mapping[str, str]) -> Converter:
     @converter.register_structure_hook_factory(attrs.has)
     def table(kind: Any) -> Any:
         read = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
-        return lambda value, _: read(_exactly(dict, value), kind)
+        return lambda value, _: read(exactly(dict, value), kind)
 
     @converter.register_structure_hook_factory(_is_made_from(tuple))
     def array(kind: Any) -> Any:
         items: Any = list
         items = items[get_args(kind)[0]]
         read = converter.get_structure_hook(items)
-        return lambda value, _: tuple(read(_exactly(list, value), items))
+        return lambda value, _: tuple(read(exactly(list, value), items))
 
     @converter.register_structure_hook_factory(_is_made_from(Mapping))
     def mapping(kind: Any) -> Any:
         items: Any = dict
         items = items[get_args(kind)]
         read = converter.get_structure_hook(items)
-        return lambda value, _: MappingProxyType(read(_exactly(dict, value), items))
+        return lambda value, _: MappingProxyType(read(exactly(dict, value), items))
 
     @converter.register_structure_hook_factory(_is_made_from(Literal))
     def choice(kind: Any) -> Any:
@@ -85,19 +75,9 @@ def _is_made_from(origin: object) -> Callable[[Any], bool]:
     return lambda kind: get_origin(kind) is origin
 
 
-def _exactly(kind: type[_T], value: object) -> _T:
-    if type(value) is not kind:
-        raise TypeError(f"must be {_TOML_NAMES[kind]}, not {_toml_name(value)}")
-    return value
-
-
-def _toml_name(value: object) -> str:
-    return _TOML_NAMES.get(type(value), "a date or time")
-
-
 def _finite(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"must be a number, not {_toml_name(value)}")
+        raise TypeError(f"must be a number, not {toml_name(value)}")
     try:
         number = float(value)
     except OverflowError:
@@ -108,7 +88,7 @@ def _finite(value: object) -> float:
 
 
 def _read_path(value: object) -> Path:
-    text = _exactly(str, value)
+    text = exactly(str, value)
     if not text:
         raise ValueError("must not be empty")
     if "\0" in text:
@@ -117,7 +97,7 @@ def _read_path(value: object) -> Path:
 
 
 def _one_of(choices: tuple[str, ...], value: object) -> str:
-    text = _exactly(str, value)
+    text = exactly(str, value)
     if text not in choices:
         near = difflib.get_close_matches(text.lower(), choices, n=1)
         hint = f"; did you mean {json.dumps(near[0])}?" if near else ""

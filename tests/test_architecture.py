@@ -21,6 +21,7 @@ TESTS = Path(__file__).parent
 STOREYS = {
     "errors": 0,
     "settings": 0,
+    "tomlvalues": 0,
     "realtime": 1,
     "tokens": 2,
     "channels": 2,
@@ -63,6 +64,8 @@ PLAIN_ROOMS = {"realtime", "session", "listener"}
 TESTED_IN = {"cli": "cli_main", "cli.signals": "cli_serve"}
 #: Modules without a test module of their own, and why.
 WITHOUT_TESTS = {
+    "cli.help": "an option and an epilog, in the tests of every command",
+    "tomlvalues": "what a type is called, in the tests of the config and the token file",
     "cli.outcome": "three exit statuses and one line of output, in the tests of every command",
 }
 

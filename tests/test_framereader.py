@@ -331,11 +331,16 @@ class TestWhatGoesOn:
         wire = frame(TEXT, READ)
         assert reader().feed(wire) == [Message(TEXT, READ, wire)]
 
-    def test_without_a_rule_every_text_is_read(self) -> None:
-        """The default is to give each text message whole."""
+    @pytest.mark.parametrize("opcode", [TEXT, BINARY])
+    def test_without_a_rule_everything_is_read(self, opcode: int) -> None:
+        """The default is to give every message whole, binary ones and fragments too."""
         frames = FrameReader(masked=True, message_bytes=100, parsed_bytes=100)
-        wire = frame(TEXT, PASSES)
-        assert frames.feed(wire) == [Message(TEXT, PASSES, wire)]
+        wire = frame(opcode, PASSES)
+        assert frames.feed(wire) == [Message(opcode, PASSES, wire)]
+        assert frames.feed(frame(opcode, b"a", fin=False)) == []
+        (message,) = frames.feed(frame(CONTINUATION, b"b"))
+        assert isinstance(message, Message)
+        assert (message.opcode, message.payload) == (opcode, b"ab")
 
 
 class TestRemask:
@@ -791,13 +796,27 @@ class TestUndecided:
         (run,) = frames.feed(wire[20:60])
         assert isinstance(run, Run)
 
-    def test_proof_is_not_waited_for_beyond_the_peek(self) -> None:
-        """A message that has shown nothing in a KiB is read."""
-        frames = reader(parsed_bytes=2_000)
-        start = b'{"item":"' + b"A" * PEEK_BYTES
-        assert frames.feed(frame(TEXT, start[:PEEK_BYTES], fin=False)) == []
-        (message,) = frames.feed(frame(CONTINUATION, b'"}'))
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_proof_is_not_waited_for_beyond_the_peek(self, masked: bool) -> None:
+        """A message that has shown nothing in its first KiB must be read: its size counts now."""
+        wire = frame(TEXT, b'{"item":"' + b"A" * 3_000, masked=masked)
+        header = len(wire) - 3_009
+        frames = reader(masked=masked, parsed_bytes=3_000)
+        assert frames.feed(wire[: header + PEEK_BYTES - 1]) == []
+        (fault,) = frames.feed(wire[header + PEEK_BYTES - 1 : header + PEEK_BYTES])
+        assert isinstance(fault, Fault)
+        assert fault.kind is FaultKind.TOO_BIG
+
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_proof_may_be_gathered_from_fragments(self, masked: bool) -> None:
+        """A message in tiny fragments is looked at as one text, and read where it must be."""
+        frames = reader(masked=masked)
+        for index, byte in enumerate(READ):
+            opcode = CONTINUATION if index else TEXT
+            assert frames.feed(frame(opcode, bytes([byte]), fin=False, masked=masked)) == []
+        (message,) = frames.feed(frame(CONTINUATION, b'"}', masked=masked))
         assert isinstance(message, Message)
+        assert message.payload == READ + b'"}'
 
     def test_a_known_message_stays_what_it_is(self) -> None:
         """A later fragment that looks like another type changes nothing."""
@@ -846,11 +865,12 @@ class TestFollow:
         assert isinstance(run, Run)
         assert bytes(run.data) != wire
 
-    def test_a_message_that_has_begun_stays_under_the_old_rule(self) -> None:
+    @pytest.mark.parametrize("opcode", [TEXT, BINARY])
+    def test_a_message_that_has_begun_stays_under_the_old_rule(self, opcode: int) -> None:
         """A message that was to be read is read, though its last frame comes later."""
         frames = FrameReader(masked=True, message_bytes=1_000, parsed_bytes=1_000)
-        assert frames.feed(frame(TEXT, PASSES, fin=False)) == []
+        assert frames.feed(frame(opcode, PASSES, fin=False)) == []
         frames.follow(RULE)
         (message,) = frames.feed(frame(CONTINUATION, b'"}'))
         assert isinstance(message, Message)
-        assert message.payload == PASSES + b'"}'
+        assert (message.opcode, message.payload) == (opcode, PASSES + b'"}')

@@ -8,7 +8,7 @@ from importlib.metadata import version
 import click
 
 from rt_proxy.cli.check import check
-from rt_proxy.cli.examples import examples
+from rt_proxy.cli.help import examples
 from rt_proxy.cli.init import init
 from rt_proxy.cli.say import say
 from rt_proxy.cli.serve import serve

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from rt_proxy.cli.examples import examples
+from rt_proxy.cli.help import config_option, examples
 from rt_proxy.cli.outcome import COULD_NOT
 from rt_proxy.configfile import load_settings, not_in_force
 from rt_proxy.errors import SettingsError, TokenStoreError
@@ -20,15 +20,7 @@ _PEM_MARKS = {"cert": b"-----BEGIN CERTIFICATE-----", "key": b"PRIVATE KEY-----"
 @click.command(
     epilog=examples("rt-proxy check", "rt-proxy check --config /etc/rt-proxy/config.toml")
 )
-@click.option(
-    "--config",
-    "path",
-    metavar="FILE",
-    default="config.toml",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="The config file.",
-)
+@config_option
 def check(path: Path) -> None:
     """Check the config file and what it names, and change nothing.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rt_proxy.cli.examples import examples
+from rt_proxy.cli.help import examples
 from rt_proxy.cli.outcome import fail
 
 

@@ -15,7 +15,7 @@ import click
 import trio
 
 from rt_proxy.channels import Channel
-from rt_proxy.cli.examples import examples
+from rt_proxy.cli.help import examples
 from rt_proxy.cli.outcome import COULD_NOT, fail
 from rt_proxy.client import server_at, take_turn
 from rt_proxy.clientturn import (

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import trio
 
-from rt_proxy.cli.examples import examples
+from rt_proxy.cli.help import config_option, examples
 from rt_proxy.cli.outcome import COULD_NOT, UNCLEAN_STOP, fail
 from rt_proxy.cli.signals import obey_signals
 from rt_proxy.configfile import load_settings, not_in_force
@@ -32,15 +32,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 @click.command(
     epilog=examples("rt-proxy serve", "rt-proxy serve --config /etc/rt-proxy/config.toml")
 )
-@click.option(
-    "--config",
-    "path",
-    metavar="FILE",
-    default="config.toml",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="The config file.",
-)
+@config_option
 def serve(path: Path) -> None:
     """Serve clients until told to stop.
 

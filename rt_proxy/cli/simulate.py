@@ -5,7 +5,7 @@ import signal
 import click
 import trio
 
-from rt_proxy.cli.examples import examples
+from rt_proxy.cli.help import examples
 from rt_proxy.cli.outcome import fail
 from rt_proxy.simulated import serve_simulated
 from rt_proxy.simulator import Fault, parse_fault

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from rt_proxy.cli.examples import examples
+from rt_proxy.cli.help import config_option, examples
 from rt_proxy.cli.outcome import fail
 from rt_proxy.configfile import load_tokens_settings
 from rt_proxy.errors import SettingsError, TokenStoreError
@@ -40,14 +40,6 @@ def _examples(*lines: str) -> str:
     return examples(*(f"rt-proxy token {line}" for line in lines))
 
 
-_config = click.option(
-    "--config",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    default="config.toml",
-    show_default=True,
-    help="The config file; its [tokens] section names the token file.",
-)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -81,14 +73,14 @@ def token() -> None:
 )
 @click.option("--default-model", help="The model of a client that names none.")
 @_json
-@_config
+@config_option
 def add(
     name: str,
     expires: timedelta | None,
     models: tuple[str, ...],
     default_model: str | None,
     as_json: bool,
-    config: Path,
+    path: Path,
 ) -> None:
     """Make a token and print its secret.
 
@@ -97,7 +89,7 @@ def add(
     models = tuple(dict.fromkeys(models))
     if problem := models_problem(models, default_model):
         raise click.UsageError(problem)
-    store, file = _open_store(config)
+    store, file = _open_store(path)
     now = datetime.now(UTC).replace(microsecond=0)
     try:
         made, secret = store.add(
@@ -120,10 +112,10 @@ def add(
 
 @token.command(name="list", epilog=_examples("list", "list --json"))
 @_json
-@_config
-def list_tokens(as_json: bool, config: Path) -> None:
+@config_option
+def list_tokens(as_json: bool, path: Path) -> None:
     """List every token, also those that are revoked or have expired."""
-    store, file = _open_store(config)
+    store, file = _open_store(path)
     tokens = store.tokens()
     if as_json:
         _print_json([_described(token) for token in tokens])
@@ -137,10 +129,10 @@ def list_tokens(as_json: bool, config: Path) -> None:
 @token.command(epilog=_examples("show alice", "show tok_9f86d081884c --json"))
 @click.argument("name_or_id", metavar="NAME|ID")
 @_json
-@_config
-def show(name_or_id: str, as_json: bool, config: Path) -> None:
+@config_option
+def show(name_or_id: str, as_json: bool, path: Path) -> None:
     """Show one token, by its name or its id."""
-    store, file = _open_store(config)
+    store, file = _open_store(path)
     found = _find(store, file, name_or_id)
     if as_json:
         _print_json(_described(found))
@@ -157,13 +149,13 @@ def show(name_or_id: str, as_json: bool, config: Path) -> None:
 
 @token.command(epilog=_examples("revoke alice", "revoke tok_9f86d081884c"))
 @click.argument("name_or_id", metavar="NAME|ID")
-@_config
-def revoke(name_or_id: str, config: Path) -> None:
+@config_option
+def revoke(name_or_id: str, path: Path) -> None:
     """Disable a token, by its name or its id.
 
     Its sessions end within 2 seconds. It stays listed, and its name stays taken.
     """
-    store, file = _open_store(config)
+    store, file = _open_store(path)
     found = _find(store, file, name_or_id)
     try:
         store.revoke(found.id)
@@ -173,9 +165,9 @@ def revoke(name_or_id: str, config: Path) -> None:
     click.echo(f"Token {found.name} ({found.id}) {outcome}.", err=True)
 
 
-def _open_store(config: Path) -> tuple[FileTokenStore, Path]:
+def _open_store(path: Path) -> tuple[FileTokenStore, Path]:
     try:
-        file = load_tokens_settings(config).file
+        file = load_tokens_settings(path).file
         return FileTokenStore(file), file
     except (SettingsError, TokenStoreError) as error:
         fail(*str(error).splitlines())

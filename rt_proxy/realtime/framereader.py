@@ -394,7 +394,7 @@ class FrameReader:
                 return
             held = self._held = _Held(first & 0x0F)
         held.payload += payload
-        held.must_read = held.must_read or must_read
+        held.must_read = must_read
         if first >= FIN:
             self._held = None
             payload = bytes(held.payload)

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
 
 import attrs
 import cattrs
@@ -25,8 +24,7 @@ import trio
 from rt_proxy.errors import TokenStoreError
 from rt_proxy.tokens.store import MemoryTokenStore, TokenTable
 from rt_proxy.tokens.token import Token, as_utc, problems
-
-_T = TypeVar("_T")
+from rt_proxy.tomlvalues import exactly
 
 _log = logging.getLogger("rt_proxy.tokens")
 
@@ -163,14 +161,14 @@ def parse(content: bytes) -> tuple[Token, ...]:
     except ValueError as error:
         raise ValueError(f"is not valid TOML: {error}") from None
     try:
-        rows = _exactly(list, document.pop("tokens", []))
+        rows = exactly(list, document.pop("tokens", []))
     except TypeError as error:
         raise ValueError(f"tokens: {error}; each token stands under [[tokens]]") from None
     found = [f"{key}: unknown key" for key in document]
     tokens: list[Token] = []
     for index, row in enumerate(rows):
         try:
-            tokens.append(_converter.structure(_exactly(dict, row), Token))
+            tokens.append(_converter.structure(exactly(dict, row), Token))
         except (cattrs.BaseValidationError, TypeError) as error:
             found += _lines(error, f"tokens[{index}]")
     # Only a complete list is searched for twins: in another the places are not the file's.
@@ -219,24 +217,6 @@ def _reason(error: BaseException, _kind: type | None) -> str:
     return "is required" if isinstance(error, KeyError) else str(error)
 
 
-_TOML_NAMES: Mapping[type, str] = {
-    bool: "a boolean",
-    int: "an integer",
-    float: "a float",
-    str: "a string",
-    list: "an array",
-    dict: "a table",
-    datetime: "a date and time",
-}
-
-
-def _exactly(kind: type[_T], value: object) -> _T:
-    if type(value) is not kind:
-        other = _TOML_NAMES.get(type(value), "a date or a time")
-        raise TypeError(f"must be {_TOML_NAMES[kind]}, not {other}")
-    return value
-
-
 def _freeze(value: object) -> object:
     """Return a TOML value that nobody can change."""
     if isinstance(value, dict):
@@ -254,16 +234,16 @@ def _thaw(value: object) -> object:
 def _strict_converter() -> cattrs.Converter:
     """Make a converter that takes a value as it is or not at all; cattrs would coerce it."""
     converter = cattrs.Converter(forbid_extra_keys=True)
-    converter.register_structure_hook(bool, lambda value, _: _exactly(bool, value))
-    converter.register_structure_hook(str, lambda value, _: _exactly(str, value))
-    converter.register_structure_hook(datetime, lambda value, _: as_utc(_exactly(datetime, value)))
+    converter.register_structure_hook(bool, lambda value, _: exactly(bool, value))
+    converter.register_structure_hook(str, lambda value, _: exactly(str, value))
+    converter.register_structure_hook(datetime, lambda value, _: as_utc(exactly(datetime, value)))
     converter.register_structure_hook_func(
         lambda kind: kind == tuple[str, ...],
-        lambda value, _: tuple(_exactly(str, item) for item in _exactly(list, value)),
+        lambda value, _: tuple(exactly(str, item) for item in exactly(list, value)),
     )
     converter.register_structure_hook_func(
         lambda kind: kind == Mapping[str, object],
-        lambda value, _: _freeze(_exactly(dict, value)),
+        lambda value, _: _freeze(exactly(dict, value)),
     )
     return converter
 

@@ -1,0 +1,33 @@
+"""TOML values, taken as they are or not at all: nothing here converts, guesses or reads a file."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+_TOML_NAMES: Mapping[type, str] = {
+    bool: "a boolean",
+    int: "an integer",
+    float: "a float",
+    str: "a string",
+    list: "an array",
+    dict: "a table",
+    datetime: "a date and time",
+}
+
+
+def toml_name(value: object) -> str:
+    """Return how TOML calls the type of a value."""
+    return _TOML_NAMES.get(type(value), "a date or time")
+
+
+def exactly(kind: type[_T], value: object) -> _T:
+    """Return a value of exactly this type; ``true`` is no integer.
+
+    Raises:
+        TypeError: It is of another type; the message names both, and never the value.
+    """
+    if type(value) is not kind:
+        raise TypeError(f"must be {_TOML_NAMES[kind]}, not {toml_name(value)}")
+    return value
