@@ -72,9 +72,8 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def _complaints_in(log: str) -> list[str]:
-    return re.findall(
-        r"(?m)^.*(?:WARNING|ERROR|Traceback|\"level\": \"(?:warning|error)\").*$", log
-    )
+    marks = r"WARNING|ERROR|Warning:|Traceback|\"level\": \"(?:warning|error)\""
+    return re.findall(rf"(?m)^.*(?:{marks}).*$", log)
 
 
 def _hold_announced(request: pytest.FixtureRequest, complaints: list[str]) -> None:

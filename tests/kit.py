@@ -408,6 +408,10 @@ class House:
         self.dial_faults: dict[str, DialFault] = {}
         self._nursery = nursery
         self._upstream_kind = upstream_kind
+        self.forget_dials()
+
+    def forget_dials(self) -> None:
+        """Forget the far ends that nobody took."""
         self._dialled, self._upstreams = trio.open_memory_channel[Upstream](100)
 
     async def dial(self, channel: Channel, request: UpstreamRequest) -> trio.abc.Stream:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_proxy.realtime.codec import parse_object, replace_member, structure_event
@@ -73,11 +73,13 @@ class TestParseObject:
         """An escape that no text can hold is read; JSON allows it."""
         assert parse_object(b'{"a":"\\ud800"}') == {"a": "\ud800"}
 
+    @settings(deadline=None)
     @given(st.binary(max_size=200))
     def test_never_raises(self, payload: bytes) -> None:
         """Any bytes give a dict or None."""
         assert isinstance(parse_object(payload), dict | None)
 
+    @settings(deadline=None)
     @given(JSON)
     def test_every_json(self, value: object) -> None:
         """Any JSON gives the object that it is, or None."""
@@ -167,6 +169,7 @@ class TestStructureEvent:
         event = {"type": "session.created", "session": wrong}
         assert structure_event(event) == SessionCreated(ShownSession())
 
+    @settings(deadline=None)
     @given(
         st.sampled_from(["session.created", "session.updated", "response.created", "error"])
         | st.just("response.done"),
@@ -236,6 +239,7 @@ JSON_TEXTS = st.recursive(
 class TestReplaceMember:
     """One member is replaced; every other byte stays."""
 
+    @settings(deadline=None)
     @given(
         templates(),
         st.sampled_from(['"old"', '"\\u00e9\\ud800"', "5", "null", '{"model": ["x"]}', "[]"]),
@@ -252,6 +256,7 @@ class TestReplaceMember:
         if times == 0:
             assert replaced == payload
 
+    @settings(deadline=None)
     @given(st.dictionaries(st.text(max_size=5), JSON), st.dictionaries(st.text(max_size=5), JSON))
     def test_the_rest_is_equal_as_json(
         self, event: dict[str, Any], session: dict[str, Any]

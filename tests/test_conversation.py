@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_proxy.realtime import closing
@@ -353,6 +353,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["session.update", *WATCHED_UPSTREAM_EVENTS, "x"]),
     st.dictionaries(st.sampled_from(["session", "response", "error", "event_id"]), _JSON),
@@ -367,6 +368,7 @@ def test_never_raises_for_any_event(type_: str, members: dict[str, Any], silent:
     assert all(type(count) is int and count > 0 for count in talk.usage().values())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100) | _JSON.map(dumped))
 def test_never_raises_for_any_bytes(payload: bytes) -> None:
     """Whatever bytes come there is a verdict."""

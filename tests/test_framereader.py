@@ -261,6 +261,7 @@ def masked_of(sent: Sent) -> bool:
 class TestWhatGoesOn:
     """Whatever the cutting, the other side gets the same messages in the same order."""
 
+    @settings(deadline=None)
     @given(SMALL, st.lists(st.integers(1, 300), min_size=1), st.booleans())
     def test_small_frames_in_any_cutting(self, sent: Sent, sizes: list[int], remask: bool) -> None:
         """Payloads, order and pings are kept; no ping of ours or theirs ever tears a frame."""
@@ -281,6 +282,7 @@ class TestWhatGoesOn:
         assert onlooker.controls == sent.controls
         assert not frames.mid_frame
 
+    @settings(deadline=None)
     @given(SMALL)
     def test_byte_by_byte_is_as_good_as_all_at_once(self, sent: Sent) -> None:
         """How TCP cuts the bytes makes no difference to what is read and what goes on."""
@@ -302,6 +304,7 @@ class TestWhatGoesOn:
         onlooker.read(out)
         assert onlooker.messages == [(TEXT, payload)]
 
+    @settings(deadline=None)
     @given(SMALL)
     def test_what_must_be_read_is_what_the_rule_says(self, sent: Sent) -> None:
         """A message comes whole exactly where the rule wants to read it; binary never does."""
@@ -311,6 +314,7 @@ class TestWhatGoesOn:
             payload for opcode, payload in sent.messages if opcode == TEXT and RULE(payload, True)
         ]
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(0, 3_000), min_size=1, max_size=8), st.booleans())
     def test_whole_frames_go_on_untouched(self, sizes: list[int], masked: bool) -> None:
         """Frames that need no reading are not changed by a bit, their mask included."""
@@ -630,6 +634,7 @@ _GARBAGE = st.binary(max_size=300) | st.builds(
 )
 
 
+@settings(deadline=None)
 @given(_GARBAGE, st.lists(st.integers(1, 50), min_size=1), st.booleans(), st.booleans())
 @example(b"\x81\xff" + bytes([255] * 12), [1], True, False)
 def test_garbage_never_raises(wire: bytes, sizes: list[int], masked: bool, remask: bool) -> None:
@@ -697,6 +702,7 @@ class TestClose:
         wire = frame(CLOSE, b"")
         assert reader().feed(wire) == [Close(1005, "", wire)]
 
+    @settings(deadline=None)
     @given(st.integers(0, 65_535), st.text(max_size=30))
     def test_every_code(self, code: int, reason: str) -> None:
         """A code is either read or a fault; never is another one made of it."""
@@ -829,6 +835,7 @@ class TestUndecided:
 class TestMidFrame:
     """The reader knows whether a frame has begun and not ended."""
 
+    @settings(deadline=None)
     @given(SMALL)
     def test_at_every_byte(self, sent: Sent) -> None:
         """It is true exactly between the first and the last byte of a frame."""

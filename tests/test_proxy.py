@@ -369,6 +369,7 @@ async def test_drain_comes_to_an_end(autojump_clock: MockClock) -> None:
     async with open_house(still_serves=False) as house:
         client, upstream = await house.open()
         await upstream.say(kit.response_created())
+        await client.hear()
         started = trio.current_time()
 
         async def drain() -> None:

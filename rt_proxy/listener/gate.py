@@ -238,11 +238,16 @@ class Gate:
         settings = visit.house.settings
         opener = UpstreamOpener(room, visit.house.dial, settings.limits, settings.timeouts)
         outcome: Upstream | Refusal | None = None
-        async with trio.open_nursery() as opening:
-            limit = settings.limits.head_bytes
-            opening.start_soon(_listen, visit.stream, early, limit, opening.cancel_scope)
-            outcome = await opener.open(ticket)
-            opening.cancel_scope.cancel("the upstream has been opened, or cannot be")
+        limit = settings.limits.head_bytes
+        try:
+            async with trio.open_nursery() as opening:
+                opening.start_soon(_listen, visit.stream, early, limit, opening.cancel_scope)
+                outcome = await opener.open(ticket)
+                opening.cancel_scope.cancel("the upstream has been opened, or cannot be")
+        except BaseException:
+            if isinstance(outcome, Upstream):  # cut while the listening came to its end
+                await dismiss(outcome.leg)
+            raise
         visit.notes["attempts"] = tuple(map(str, opener.failures))
         if not isinstance(outcome, Upstream):
             if early.too_many:

@@ -27,8 +27,9 @@ from rt_proxy.realtime.frames import Fault, FaultKind
 from rt_proxy.realtime.peek import reader_of
 from rt_proxy.realtime.refusals import error_event
 
-#: An upstream that claims more responses at once is not believed.
+#: An upstream that claims more responses at once, or longer ids, is not believed.
 _ACTIVE_RESPONSES = 256
+_RESPONSE_ID = 256
 #: Nor is one that claims more tokens for a response.
 _TOKENS = 1 << 53
 
@@ -135,12 +136,12 @@ class Conversation:
         event = parse_object(payload)
         match structure_event(event) if event is not None else None:
             case SessionCreated(session) if self._shown_model is None:
-                self._shown_model = session.model
+                self._shown_model = session.model or self._upstream_model
             case SessionCreated(session) | SessionUpdated(session):
                 if not self._is_bound(session.model):
                     return closing.MODEL_CHANGED
             case ResponseCreated(response):
-                if response.id is not None and len(self._active) < _ACTIVE_RESPONSES:
+                if response.id is not None and self._may_track(response.id):
                     self._active.add(response.id)
             case ResponseDone(response):
                 self._active.discard(response.id or "")
@@ -149,6 +150,9 @@ class Conversation:
             case ErrorEvent() | None:
                 pass
         return _FORWARD
+
+    def _may_track(self, response_id: str) -> bool:
+        return len(response_id) <= _RESPONSE_ID and len(self._active) < _ACTIVE_RESPONSES
 
     def _is_bound(self, model: str | None) -> bool:
         """Whether a model that the upstream shows is the one of this session.

@@ -13,25 +13,31 @@ from collections.abc import Callable
 
 import attrs
 
+from rt_proxy.realtime.framerules import (
+    ANY_SIZE,
+    HEADER_SIZE,
+    LEGAL_FIRST,
+    FaultFound,
+    extended_length,
+    read_close,
+    too_big,
+    violation,
+    what_is_wrong,
+)
 from rt_proxy.realtime.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
     FIN,
     MASKED,
-    PING,
-    PONG,
-    TEXT,
     Close,
     Control,
-    Fault,
     FaultKind,
     Message,
     Piece,
     Run,
     build_frame,
     build_header,
-    is_legal_close_code,
     mask,
 )
 
@@ -44,32 +50,6 @@ _FIRST_LOOK_BYTES = 96
 #: ``needs_reading(start, enough)`` says whether a text message that starts so must be read.
 #: It may answer None, "too short to tell", only where ``enough`` is false.
 NeedsReading = Callable[[bytes, bool], bool | None]
-
-#: The legal first bytes: no reserved bits, a known opcode, control frames whole.
-_LEGAL_FIRST = frozenset({0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8A})
-_OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
-_ANY_SIZE = 1 << 63
-
-#: The size of a header by its second byte (mask bit and length).
-_HEADER_SIZE = tuple(
-    2 + {126: 2, 127: 8}.get(second & 0x7F, 0) + (4 if second & MASKED else 0)
-    for second in range(256)
-)
-
-
-class _FaultFound(Exception):  # noqa: N818 - not an error: it carries a value out of the walk
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.message)
-        self.fault = fault
-
-
-def _violation(message: str, code: int = 1002) -> _FaultFound:
-    return _FaultFound(Fault(FaultKind.PROTOCOL, code, message))
-
-
-def _too_big(limit: int) -> _FaultFound:
-    message = f"The message is larger than {limit} bytes."
-    return _FaultFound(Fault(FaultKind.TOO_BIG, 1009, message))
 
 
 def _never(_start: bytes, _enough: bool) -> bool:
@@ -172,7 +152,7 @@ class FrameReader:
     def discard(self) -> None:
         """From now on only control frames matter: read no message, refuse no size."""
         self._needs_reading = _never
-        self._message_bytes = self._parsed_bytes = _ANY_SIZE
+        self._message_bytes = self._parsed_bytes = ANY_SIZE
         self._held = None
         if self._collecting is not None:
             self._rest = bytes(self._collecting.data)
@@ -195,7 +175,7 @@ class FrameReader:
             self._rest = b""
         try:
             self._walk(data, self._stream(data, 0, pieces), pieces)
-        except _FaultFound as found:
+        except FaultFound as found:
             self._broken = found.fault.kind is FaultKind.PROTOCOL
             pieces.append(found.fault)
         return pieces
@@ -214,17 +194,17 @@ class FrameReader:
                 first = data[position]
                 second = data[position + 1]
                 if (
-                    first not in _LEGAL_FIRST
+                    first not in LEGAL_FIRST
                     or (second >= MASKED) is not self._masked
                     or (first & 0x08 and second & 0x7F > 125)
                 ):
-                    raise _violation(_what_is_wrong(first, second, must_mask=self._masked))
-                start = position + _HEADER_SIZE[second]
+                    raise violation(what_is_wrong(first, second, must_mask=self._masked))
+                start = position + HEADER_SIZE[second]
                 if start > end:
                     break
                 length = second & 0x7F
                 if length >= 126:
-                    length = _extended_length(data, position, length)
+                    length = extended_length(data, position, length)
                 frame_end = start + length
                 reads = self._reads(data, start, frame_end, first)
                 if reads is False and first > FIN and frame_end <= end and not self._remask:
@@ -254,10 +234,10 @@ class FrameReader:
             return None
         held = self._held
         if (opcode == CONTINUATION) is not self._message_open:
-            raise _violation("The fragments of messages are out of order.")
+            raise violation("The fragments of messages are out of order.")
         size = self._message_size + frame_end - start
         if size > self._message_bytes:
-            raise _too_big(self._message_bytes)
+            raise too_big(self._message_bytes)
         rule = self._needs_reading
         if (opcode == CONTINUATION and held is None) or (opcode == BINARY and rule is not None):
             return False
@@ -266,7 +246,7 @@ class FrameReader:
             before = b"" if held is None else bytes(held.payload)
             reads = self._peek(rule, before, data, start, frame_end, first >= FIN)
         if reads and size > self._parsed_bytes:
-            raise _too_big(self._parsed_bytes)
+            raise too_big(self._parsed_bytes)
         return reads
 
     def _peek(
@@ -415,39 +395,4 @@ class FrameReader:
         payload = data[start:frame_end]
         if self._masked:
             payload = mask(payload, data[start - 4 : start])
-        return _read_close(payload, raw) if opcode == CLOSE else Control(opcode, payload, raw)
-
-
-def _extended_length(data: bytes, position: int, length: int) -> int:
-    """Read a length of two or eight bytes; it must be the shortest form (RFC 6455, 5.2)."""
-    size, least = (2, 126) if length == 126 else (8, 65_536)
-    value = int.from_bytes(data[position + 2 : position + 2 + size], "big")
-    if not least <= value < _ANY_SIZE:
-        raise _violation("The length of a frame is not in its shortest form.")
-    return value
-
-
-def _what_is_wrong(first: int, second: int, *, must_mask: bool) -> str:
-    if first & 0x70:
-        return "A reserved bit is set and no extension was negotiated."
-    if first & 0x0F not in _OPCODES:
-        return f"The opcode {first & 0x0F} is not known."
-    if (second >= MASKED) is not must_mask:
-        return "A frame of a client must be masked." if must_mask else "A server must not mask."
-    return "A control frame must be whole and carry at most 125 bytes."
-
-
-def _read_close(payload: bytes, raw: bytes) -> Close:
-    """Read a CLOSE frame (RFC 6455, 5.5.1 and 7.4)."""
-    if not payload:
-        return Close(1005, "", raw)
-    if len(payload) == 1:
-        raise _violation("A CLOSE frame of one byte.")
-    code = int.from_bytes(payload[:2], "big")
-    if not is_legal_close_code(code):
-        raise _violation(f"The close code {code} may not be sent.")
-    try:
-        reason = payload[2:].decode()
-    except UnicodeDecodeError:
-        raise _violation("The reason in a CLOSE frame is not UTF-8.", 1007) from None
-    return Close(code, reason, raw)
+        return read_close(payload, raw) if opcode == CLOSE else Control(opcode, payload, raw)

@@ -75,10 +75,10 @@ class Session:
         Args:
             report: Called once, when the work has ended and before the goodbyes.
         """
-        goodbye = _CANCELLED_GOODBYE
+        goodbye, shield = _CANCELLED_GOODBYE, True
         try:
             await self._work()
-            goodbye = self._timeouts.goodbye
+            goodbye, shield = self._timeouts.goodbye, False
         except Exception:
             self.end(closing.INTERNAL_ERROR)
             raise
@@ -86,11 +86,8 @@ class Session:
             self.end(closing.CUT)
             ending = self.ending or closing.CUT
             report(ending)
-            with trio.move_on_after(goodbye, shield=True):
+            with trio.move_on_after(goodbye, shield=shield):
                 await self._say_goodbye(ending)
-            with trio.CancelScope(shield=True):  # cutting cannot block
-                await self._client.wire.cut()
-                await self._upstream.wire.cut()
 
     def _on_upstream(self, payload: bytes) -> Verdict:
         was_in_progress = self.response_in_progress

@@ -39,11 +39,10 @@ class _Heartbeat:
         self._sent = 0
         self._sent_at = now
 
-    @property
-    def due(self) -> float:
-        """When the next ping, or the pong of the last one, is due."""
-        wait = self._patience if self.leg.awaits_pong else self._interval
-        return self._sent_at + wait
+    def due(self, now: float) -> float:
+        """When to look again: the next ping is due, or the pong of the last one."""
+        waits = (self._interval, self._patience if self.leg.awaits_pong else math.inf)
+        return min(self._sent_at + wait for wait in waits if self._sent_at + wait > now)
 
     def is_late(self, now: float) -> bool:
         """Whether a pong is overdue; a peer that we do not read is given another ping."""
@@ -112,7 +111,7 @@ class Watchdog:
                 stalled = await self._beat(beat, now)
                 if stalled is not None:
                     return stalled
-                wake = min(wake, beat.due)
+                wake = min(wake, beat.due(now))
             await trio.sleep_until(wake)
 
     async def _beat(self, beat: _Heartbeat, now: float) -> Ending | None:

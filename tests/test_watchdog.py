@@ -1,0 +1,254 @@
+"""Facts about the deadlines of a session: each ends it in time, and none before its time."""
+
+from collections.abc import Mapping
+
+import kit
+import pytest
+import trio
+from kit import CLOSE, PING, PONG, TEXT, farewells, frame, open_house
+from trio.testing import MockClock
+
+pytestmark = pytest.mark.log_says("session ended")
+
+DELTA = {"type": "response.output_audio.delta", "delta": "AAAA"}
+APPEND = {"type": "input_audio_buffer.append", "audio": "AAAA"}
+OFF = dict.fromkeys(
+    ["client_idle", "upstream_idle", "ping_interval", "pong", "send_stall", "frame_stall"], 0
+)
+
+
+async def repeat(peer: kit.Peer, event: Mapping[str, str], times: int, every: float) -> None:
+    """Say an event again and again."""
+    for _ in range(times):
+        await trio.sleep(every)
+        await peer.say(event)
+
+
+async def test_client_idle(autojump_clock: MockClock) -> None:
+    """A client that sends no event for ``client_idle`` seconds gets 4408; pongs do not count."""
+    async with open_house(timeouts={"client_idle": 90}) as house:
+        client, upstream = await house.open()
+        told, upstream_told = await farewells(client, upstream)
+        assert told.told == ("client_idle", 4408, "client_idle")
+        assert upstream_told.told == (None, 1000, "client_idle")
+        assert trio.current_time() == 90
+        record = await house.record()
+        assert (record.ending, record.ended_by, record.close_code) == ("client_idle", "client", 4408)
+
+
+async def test_client_idle_counts_from_the_last_event(autojump_clock: MockClock) -> None:
+    """Each event of the client gives it all of ``client_idle`` again; the upstream's do not."""
+    async with open_house(timeouts={"client_idle": 50}) as house:
+        client, upstream = await house.open()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(repeat, client, APPEND, 10, 40)
+            nursery.start_soon(repeat, upstream, {"type": "rate_limits.updated"}, 40, 10)
+            told, _ = await farewells(client, upstream)
+        assert told.reason == "client_idle"
+        assert trio.current_time() == 450
+
+
+async def test_client_idle_counts_from_the_end_of_a_response(autojump_clock: MockClock) -> None:
+    """A client that listens is not idle: its time begins when the response has ended."""
+    async with open_house(timeouts={"client_idle": 50}) as house:
+        client, upstream = await house.open()
+
+        async def respond() -> None:
+            await trio.sleep(10)
+            await upstream.say(kit.response_created())
+            await repeat(upstream, DELTA, 5, 37)
+            await upstream.say(kit.response_done())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(respond)
+            told, _ = await farewells(client, upstream)
+        assert told.reason == "client_idle"
+        assert trio.current_time() == pytest.approx(10 + 5 * 37 + 50)
+
+
+async def test_a_quiet_call_is_healthy(autojump_clock: MockClock) -> None:
+    """Without a response in progress an upstream may be silent for an hour."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+
+        async def leave() -> None:
+            await trio.sleep(3_000)
+            await client.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(leave)
+            told, _ = await farewells(client, upstream, within=4_000)
+        assert told.code == 1000
+        assert trio.current_time() == 3_000
+
+
+async def test_upstream_idle_counts_from_the_last_event(autojump_clock: MockClock) -> None:
+    """An upstream that goes on with its response is not idle; pongs do not make it so."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+        async with trio.open_nursery() as nursery:
+            await upstream.say(kit.response_created())
+            nursery.start_soon(repeat, upstream, DELTA, 5, 50)
+            nursery.start_soon(repeat, client, APPEND, 50, 5)
+            told, upstream_told = await farewells(client, upstream)
+        assert told.told == ("upstream_idle", 1011, "upstream_idle")
+        assert upstream_told.told == (None, 1001, "upstream_idle")
+        assert trio.current_time() == 5 * 50 + 60
+
+
+async def test_a_response_that_ended_is_over(autojump_clock: MockClock) -> None:
+    """After ``response.done`` silence is no fault, nor while another response goes on elsewhere."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+
+        async def respond() -> None:
+            await upstream.say(kit.response_created("a"))
+            await upstream.say(kit.response_created("b"))
+            await upstream.say(kit.response_done("a"))
+            await trio.sleep(59)
+            await upstream.say(kit.response_done("b"))
+            await trio.sleep(300)
+            await client.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(respond)
+            told, _ = await farewells(client, upstream)
+        assert told.code == 1000
+
+
+async def test_session_expired(autojump_clock: MockClock) -> None:
+    """A session may last ``session`` seconds, busy or not; then it is told 1001."""
+    async with open_house(timeouts={"session": 100}) as house:
+        client, upstream = await house.open()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(repeat, client, APPEND, 30, 3)
+            told, upstream_told = await farewells(client, upstream)
+        assert told.told == ("session_expired", 1001, "session_expired")
+        assert upstream_told.told == (None, 1000, "session_expired")
+        assert trio.current_time() == 100
+
+
+async def test_all_deadlines_off(autojump_clock: MockClock) -> None:
+    """With every deadline at 0 a session lives, and nothing of ours is sent in it."""
+    async with open_house(timeouts=OFF) as house:
+        client, upstream = await house.open()
+        await upstream.say(kit.response_created())
+        await client.hear()
+        half = frame(TEXT, kit.append(1_000))[:50]
+        await upstream.send_raw(half)
+        await trio.sleep(3_000)
+        seen = (len(client.frames), len(upstream.frames))
+        await client.close()
+        await farewells(client, upstream)
+        assert seen == (2, 0)
+        assert [part.opcode for part in upstream.frames] == [CLOSE]
+
+
+@pytest.mark.parametrize(("interval", "pong"), [(20, 20), (5, 20), (30, 10)])
+async def test_pings_keep_their_interval(
+    autojump_clock: MockClock, interval: float, pong: float
+) -> None:
+    """Both legs are pinged every ``ping_interval`` seconds, each ping with its own payload."""
+    async with open_house(timeouts={"ping_interval": interval, "pong": pong}) as house:
+        client, upstream = await house.open()
+
+        async def leave() -> None:
+            await trio.sleep(interval * 10 + 1)
+            await client.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(leave)
+            told, _ = await farewells(client, upstream)
+        assert told.code == 1000
+        for peer in (client, upstream):
+            pings = [part.payload for part in peer.frames if part.opcode == PING]
+            assert len(pings) == len(set(pings)) == 10
+
+
+async def test_a_wrong_pong_is_none(autojump_clock: MockClock) -> None:
+    """Only the payload of our last ping answers it."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+
+        async def answer_wrongly() -> None:
+            for _ in range(39):
+                await trio.sleep(1)
+                await client.send(PONG, b"wrong")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(answer_wrongly)
+            assert (await upstream.farewell()).reason == "client_pong_timeout"
+        assert trio.current_time() == 40
+
+
+async def test_client_pong_timeout_tells_who_can_read(autojump_clock: MockClock) -> None:
+    """A client that reads but never answers a ping is told 1001 with its error event."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(upstream.farewell)
+            while (part := await client.receive()) is not None and part.opcode != CLOSE:
+                pass
+        assert part is not None
+        assert part.payload == kit.close_payload(1001, b"client_pong_timeout")
+        assert b'"client_pong_timeout"' in client.frames[-2].payload
+
+
+async def test_no_ping_to_a_leg_that_is_not_read(autojump_clock: MockClock) -> None:
+    """While a stuck client keeps us from reading the upstream, the upstream is not to blame."""
+    timeouts = {"ping_interval": 1, "pong": 1, "send_stall": 15}
+    async with open_house(timeouts=timeouts) as house:
+        client, upstream = await house.open(kind="lockstep")
+
+        async def flood() -> None:
+            for _ in range(50):
+                await upstream.say({**DELTA, "delta": "A" * 60_000})
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flood)
+            await trio.testing.wait_all_tasks_blocked()
+            await trio.sleep(10)
+            for _ in range(50):
+                assert await client.hear()
+            nursery.start_soon(client.close)
+            told, upstream_told = await farewells(client, upstream)
+        assert (told.code, upstream_told.code) == (1000, 1000)
+
+
+async def test_a_slow_reader_lives(autojump_clock: MockClock) -> None:
+    """``send_stall`` is about pieces: a client that takes one now and then keeps its session."""
+    async with open_house(timeouts={"ping_interval": 0, "frame_stall": 0}) as house:
+        client, upstream = await house.open(kind="lockstep")
+        size = 1_000_000
+
+        async def flood() -> None:
+            await upstream.say({**DELTA, "delta": "A" * size})
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flood)
+            taken = 0
+            while taken < size:
+                await trio.sleep(9)
+                taken += len(await client.stream.receive_some(65_546))
+            nursery.start_soon(client.close)
+            await farewells(upstream)
+        assert trio.current_time() > 100
+        assert (await house.record()).ending == "client_closed"
+        await client.stream.aclose()
+
+
+async def test_a_frame_in_drips_arrives(autojump_clock: MockClock) -> None:
+    """``frame_stall`` is about silence: a frame that goes on arriving, however slowly, is whole."""
+    async with open_house(timeouts={"ping_interval": 0}) as house:
+        client, upstream = await house.open()
+
+        async def drip() -> None:
+            for byte in frame(TEXT, b'{"type":"response.cancel"}', key=client.key):
+                await trio.sleep(25)
+                await client.send_raw(bytes([byte]))
+            await client.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drip)
+            _, seen = await farewells(client, upstream, within=10_000)
+        assert seen.events == [{"type": "response.cancel"}]
