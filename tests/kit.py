@@ -377,15 +377,16 @@ class _Errors(logging.Handler):
 
 
 @contextmanager
-def no_errors_logged() -> Iterator[None]:
-    """Fail if anything is logged at ERROR inside."""
+def errors_logged() -> Iterator[list[str]]:
+    """Gather what is logged at ERROR inside, and keep it from everyone who was here before."""
     errors = _Errors()
-    logging.getLogger().addHandler(errors)
+    root = logging.getLogger()
+    before = root.handlers[:]
+    root.handlers[:] = [errors]
     try:
-        yield
+        yield errors.lines
     finally:
-        logging.getLogger().removeHandler(errors)
-    assert errors.lines == [], "\n".join(errors.lines)
+        root.handlers[:] = before
 
 
 DialFault = Callable[[Channel, UpstreamRequest], Awaitable[trio.abc.Stream]]
@@ -552,7 +553,7 @@ async def open_house(
         listen=ListenSettings(**(listen or {})),
         **fields,
     )
-    with no_errors_logged():
+    with errors_logged() as errors:
         async with trio.open_nursery() as nursery:
             house = House(nursery, upstream_kind)
             async with open_proxy(
@@ -563,6 +564,7 @@ async def open_house(
                 before = _Open.now()
                 yield house
                 await house.check(before, still_serves=still_serves)
+    assert errors == [], "\n".join(errors)
 
 
 def tomorrow() -> datetime:

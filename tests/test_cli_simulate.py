@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,12 @@ def simulate(tmp_path: Path) -> Iterator[Simulate]:
         assert command.stderr.text == ""
 
 
-def session(url: str, **headers: str) -> connect:
-    """Return a connection to be entered."""
-    return connect(
-        f"{url}/realtime?model=gpt-realtime-2.1",
-        additional_headers=headers,
-        open_timeout=PATIENCE,
-    )
+@contextmanager
+def session(url: str, **headers: str) -> Iterator[ClientConnection]:
+    """Connect, and close in the end."""
+    address = f"{url}/realtime?model=gpt-realtime-2.1"
+    with connect(address, additional_headers=headers, open_timeout=PATIENCE) as connection:
+        yield connection
 
 
 def receive(connection: ClientConnection) -> dict[str, Any]:
@@ -68,7 +67,7 @@ def greet(connection: ClientConnection) -> list[dict[str, Any]]:
         {"type": "response.create"},
     ):
         connection.send(json.dumps(event))
-    events = []
+    events: list[dict[str, Any]] = []
     while not events or events[-1]["type"] != "response.done":
         events.append(receive(connection))
     return events

@@ -3,6 +3,7 @@
 import re
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -171,6 +172,7 @@ def test_tls_with_a_real_client(serve: Serve, tls: TlsSettings) -> None:
     port = int(served.address.rpartition(":")[2])
     context = ssl.create_default_context()
     AUTHORITY.configure_trust(context)
+    options: Any = {"ssl": context}
 
     plain = trio.run(_speak_plainly, port)
     with (
@@ -181,7 +183,7 @@ def test_tls_with_a_real_client(serve: Serve, tls: TlsSettings) -> None:
     ):
         listed = client.models.list()
         with client.realtime.connect(
-            model="gpt-realtime-2.1", websocket_connection_options={"ssl": context}
+            model="gpt-realtime-2.1", websocket_connection_options=options
         ) as connection:
             first = connection.recv()
 

@@ -14,7 +14,7 @@ from rt_proxy import MemoryTokenStore, Settings, open_proxy, simulated
 from rt_proxy.channels import make_channels
 from rt_proxy.settings import ChannelSettings
 from rt_proxy.simulated import open_simulated, serve_simulated
-from rt_proxy.simulator import Fault
+from rt_proxy.simulator import Fault, converse
 
 SIMULATOR = ChannelSettings("simulator", "simulator", {"*": "*"})
 UPDATE = {"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}}
@@ -169,7 +169,6 @@ async def test_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug in the simulator ends one session; the proxy it serves goes on."""
     tokens = MemoryTokenStore()
     _, secret = tokens.add("tester", now=datetime.now(UTC))
-    converse = simulated.converse
 
     async def break_once(*arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(simulated, "converse", converse)

@@ -2,6 +2,7 @@
 
 import logging
 import resource
+import shutil
 import signal
 import sys
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ from rt_proxy.settings import ListenSettings, LogSettings, Settings
 from rt_proxy.tokens.file import FileTokenStore
 
 _logger = logging.getLogger("rt_proxy")
+_NAME = "rt-proxy"
 _SPARE_DESCRIPTORS = 256
 #: Where this machine reaches a listener on every address.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
@@ -96,9 +98,17 @@ def _make_first_token(settings: Settings, url: str) -> None:
         f"There was no token, so one was made: {token.name} ({token.id}), "
         f"kept as a hash in {tokens.path}.\n"
         "Its secret is shown this once. Try it with:\n\n"
-        f'  RT_PROXY_TOKEN={secret.reveal()} rt-proxy say "Hello" --url {url}\n',
+        f'  RT_PROXY_TOKEN={secret.reveal()} {_program()} say "Hello" --url {url}\n',
         err=True,
     )
+
+
+def _program() -> str:
+    """Return how the command can be called here: by its path where it is not on the PATH."""
+    called = sys.argv[0]
+    if Path(called).name != _NAME or shutil.which(_NAME) is not None:
+        return _NAME
+    return called
 
 
 def _local_url(proxy: Proxy, settings: Settings) -> str:

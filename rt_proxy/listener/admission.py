@@ -9,14 +9,14 @@ from random import Random
 
 import attrs
 
-from rt_proxy.channels import Channel, choose, first_model
+from rt_proxy.channels import Channel, choose, first_model, served_models
 from rt_proxy.realtime import refusals
 from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.realtime.hello import Hello
 from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.settings import Secret
 from rt_proxy.tokens.store import TokenStore
-from rt_proxy.tokens.token import Token
+from rt_proxy.tokens.token import ANY_MODEL, Token
 
 _INTENTS = (None, "realtime", "transcription")
 
@@ -88,3 +88,20 @@ def admit(
         beta = hello.dialect is Dialect.BETA
         return refusals.beta_not_served() if beta else refusals.ga_not_served(model)
     return Ticket(hello, token, model, choice.channels)
+
+
+def models_for(
+    token: Token, channels: Sequence[Channel], *, default_model: str | None
+) -> list[str]:
+    """Return the models that a token may use, by the names that clients give them.
+
+    A channel with ``*`` names none; there the names that the token and the settings know help.
+    """
+    known = [*served_models(channels), *token.models, token.default_model, default_model]
+    return [
+        model
+        for model in dict.fromkeys(known)
+        if model is not None and model != ANY_MODEL
+        if token.allows(model)
+        if any(channel.upstream_model(model) is not None for channel in channels)
+    ]

@@ -8,7 +8,7 @@ so that one that leaves is noticed. Every client that knocked gets one record.
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from random import Random
@@ -17,9 +17,9 @@ from typing import Any
 import attrs
 import trio
 
-from rt_proxy.channels import Channel, UpstreamRequest, served_models
+from rt_proxy.channels import Channel, UpstreamRequest
 from rt_proxy.listener.addresses import Network, client_address, origin_allowed
-from rt_proxy.listener.admission import Ticket, admit, authenticate
+from rt_proxy.listener.admission import Ticket, admit, authenticate, models_for
 from rt_proxy.listener.answers import send_answer
 from rt_proxy.listener.dial import Dial
 from rt_proxy.listener.head import Opened, read_head
@@ -39,7 +39,6 @@ from rt_proxy.session.session import Session
 from rt_proxy.session.wslegs import accept_leg
 from rt_proxy.settings import Secret, Settings, no_limit_if_zero
 from rt_proxy.tokens.store import TokenStore
-from rt_proxy.tokens.token import ANY_MODEL, Token
 
 _RECEIVE_BYTES = 65_536
 #: Answering a visitor whose deadline has passed takes no longer than this, in seconds.
@@ -165,7 +164,9 @@ class Gate:
             token = authenticate(secret, house.tokens, datetime.now(UTC))
             if isinstance(token, Refusal):
                 return token
-            return models_answer(models_for(token, house.channels))
+            return models_answer(
+                models_for(token, house.channels, default_model=house.settings.default_model)
+            )
 
         answer = page(head, ready=lambda: self._is_ready(house), models=models)
         await self._answer(visit, render(answer, head_only=head.method == "HEAD"))
@@ -345,17 +346,6 @@ class Gate:
             **visit.notes,
         )
         self._on_session_end(record)
-
-
-def models_for(token: Token, channels: Sequence[Channel]) -> list[str]:
-    """Return the models that a token may use, by the names that clients give them."""
-    named = [model for model in served_models(channels) if token.allows(model)]
-    own = [
-        model
-        for model in token.models
-        if model != ANY_MODEL and any(channel.upstream_model(model) for channel in channels)
-    ]
-    return list(dict.fromkeys([*named, *own]))
 
 
 async def _read_head(visit: _Visit) -> Opened | Refusal | None:

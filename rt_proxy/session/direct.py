@@ -37,6 +37,8 @@ class DirectStream(trio.abc.HalfCloseableStream):
                 return os.read(socket.fileno(), max_bytes or 65_536)
             except BlockingIOError:
                 continue
+            except ValueError as error:  # from epoll, where the socket was closed before
+                raise trio.ClosedResourceError("this socket was closed") from error
             except OSError as error:
                 raise _translated(error, socket) from error
 

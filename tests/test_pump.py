@@ -1,0 +1,201 @@
+"""Facts about one direction of a session: what goes on, as what, and what ends it."""
+
+from collections.abc import Callable
+
+import kit
+import pytest
+import trio
+from kit import BINARY, CONTINUATION, PONG, TEXT, close_payload, frame
+from rt_proxy.realtime import closing
+from rt_proxy.realtime.closing import Ending, Side
+from rt_proxy.realtime.conversation import Answer, Forward, Replace, Verdict
+from rt_proxy.realtime.framereader import FrameReader
+from rt_proxy.session.leg import Leg
+from rt_proxy.session.pump import Pump
+from rt_proxy.session.wire import Wire
+from trio.testing import MockClock
+
+KEY = b"\x01\x02\x03\x04"
+READ = b'{"read":'
+
+
+class Engine:
+    """An engine that does nothing."""
+
+    async def take(self, frame: bytes) -> None:
+        """Take it."""
+        await trio.lowlevel.checkpoint()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Do nothing."""
+        await trio.lowlevel.checkpoint()
+
+
+class Lane:
+    """A pump from a client to an upstream, with both far ends (mutable: it runs)."""
+
+    def __init__(self, client: kit.Peer, upstream: kit.Peer, pump: Pump) -> None:
+        self.client = client
+        self.upstream = upstream
+        self.pump = pump
+        self.ending: Ending | None = None
+
+    async def run(self) -> None:
+        """Run the pump to its end."""
+        self.ending = await self.pump.run()
+
+
+async def make_lane(
+    decide: Callable[[bytes], Verdict] = lambda _payload: Forward(), kind: str = "memory"
+) -> Lane:
+    """Return a lane that reads the messages that start with ``READ``."""
+    client_far, client_near = await kit.stream_pair("memory")
+    upstream_far, upstream_near = await kit.stream_pair(kind)
+    frames = FrameReader(
+        masked=True,
+        needs_reading=lambda start, _enough: start.startswith(READ),
+        message_bytes=1_000_000,
+        parsed_bytes=1_000_000,
+    )
+    upstream_frames = FrameReader(masked=False, message_bytes=1_000, parsed_bytes=1_000)
+    source = Leg(Side.CLIENT, Wire(client_near), Engine(), frames, masks=False)
+    sink = Leg(Side.UPSTREAM, Wire(upstream_near), Engine(), upstream_frames, masks=True)
+    return Lane(
+        kit.Client(client_far, client_near),
+        kit.Upstream(upstream_far, None, None),  # type: ignore[arg-type]
+        Pump(source, sink, decide),
+    )
+
+
+async def test_neighbours_leave_in_one_send() -> None:
+    """Frames that came together and are not read go on as they are, in one piece."""
+    lane = await make_lane()
+    together = b"".join(frame(TEXT, b"%d" % number, key=KEY) for number in range(100))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        await lane.client.send_raw(together)
+        assert await lane.upstream.stream.receive_some() == together
+        nursery.cancel_scope.cancel()
+    assert (lane.pump.tally.events, lane.pump.tally.bytes) == (100, len(together))
+
+
+async def test_verdicts(autojump_clock: MockClock) -> None:
+    """A message that is read goes on, is replaced, or is answered, in its place in the order."""
+    verdicts: list[Verdict] = [Forward(), Replace(b"replaced"), Answer(b'{"type":"error"}')]
+    payloads: list[bytes] = []
+
+    def decide(payload: bytes) -> Verdict:
+        payloads.append(payload)
+        return verdicts[len(payloads) - 1]
+
+    lane = await make_lane(decide)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        sent = [b"a", READ + b"1}", b"b", READ + b"2}", READ + b"3}", b"c"]
+        await lane.client.send_raw(b"".join(frame(TEXT, text, key=KEY) for text in sent))
+        seen = [(await lane.upstream.receive() or ())[2] for _ in range(5)]
+        assert seen == [b"a", READ + b"1}", b"b", b"replaced", b"c"]
+        assert await lane.client.hear() == {"type": "error"}
+        nursery.cancel_scope.cancel()
+    assert payloads == [sent[1], sent[3], sent[4]]
+    assert lane.pump.tally.events == 6
+
+
+async def test_a_verdict_that_ends_the_session() -> None:
+    """What came before goes out, what came after does not."""
+    lane = await make_lane(lambda _payload: closing.MODEL_CHANGED)
+    await lane.client.send_raw(
+        frame(TEXT, b"a", key=KEY) + frame(TEXT, READ, key=KEY) + frame(TEXT, b"b", key=KEY)
+    )
+    await lane.run()
+    assert lane.ending is closing.MODEL_CHANGED
+    assert await lane.upstream.stream.receive_some() == frame(TEXT, b"a", key=KEY)
+
+
+@pytest.mark.parametrize(
+    ("last", "word", "told"),
+    [
+        (frame(8, close_payload(4001, b"x"), key=KEY), "client_closed", 4001),
+        (frame(TEXT, b"unmasked"), "protocol_error", 1000),
+        (frame(BINARY, b"", key=KEY, length=2_000_000), "message_too_big", 1000),
+    ],
+)
+async def test_endings(last: bytes, word: str, told: int) -> None:
+    """CLOSE and faults end the pump after what came before them."""
+    lane = await make_lane()
+    await lane.client.send_raw(frame(TEXT, b"a", key=KEY) + last)
+    await lane.run()
+    assert lane.ending is not None
+    assert (lane.ending.word, lane.ending.side, lane.ending.upstream_code) == (
+        word,
+        Side.CLIENT,
+        told,
+    )
+    assert await lane.upstream.stream.receive_some() == frame(TEXT, b"a", key=KEY)
+
+
+async def test_a_side_that_is_gone() -> None:
+    """The end of either side is told apart."""
+    lane = await make_lane()
+    await lane.client.stream.aclose()
+    await lane.run()
+    assert lane.ending is closing.CLIENT_LOST
+    lane = await make_lane()
+    await lane.upstream.stream.aclose()
+    await lane.client.say(b"a")
+    await lane.run()
+    assert lane.ending is closing.UPSTREAM_LOST
+
+
+async def test_pongs_are_not_relayed() -> None:
+    """Control frames are a leg's own (RFC 6455, 5.5)."""
+    lane = await make_lane()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        await lane.client.send(PONG, b"x")
+        await lane.client.say(b"a")
+        assert (await lane.upstream.receive() or ())[2] == b"a"
+        nursery.cancel_scope.cancel()
+
+
+async def test_back_pressure(autojump_clock: MockClock) -> None:
+    """While a send is under way nothing more is read."""
+    lane = await make_lane(kind="lockstep")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        await lane.client.say(b"one")
+        await trio.testing.wait_all_tasks_blocked()
+        assert lane.pump._source.wire.receiving_since is None
+        await lane.client.say(b"two")
+        assert (await lane.upstream.receive() or ())[2] == b"one"
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await lane.upstream.receive() or ())[2] == b"two"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stopped_pump_sends_no_more(autojump_clock: MockClock) -> None:
+    """Once stopped, a pump finishes its send and begins no other: no wire is tainted."""
+    lane = await make_lane(kind="lockstep")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        await lane.client.say(b"one")
+        await trio.testing.wait_all_tasks_blocked()
+        await lane.client.say(b"two")
+        lane.pump.stopped = True
+        assert (await lane.upstream.receive() or ())[2] == b"one"
+    assert lane.ending is None
+    assert not lane.pump._sink.wire.tainted
+
+
+async def test_an_open_message_is_known(autojump_clock: MockClock) -> None:
+    """The sink knows whether the last message has ended, for events of our own."""
+    lane = await make_lane()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        await lane.client.send(BINARY, b"a", fin=False)
+        await trio.testing.wait_all_tasks_blocked()
+        assert lane.pump._sink.message_open
+        await lane.client.send(CONTINUATION, b"b")
+        await trio.testing.wait_all_tasks_blocked()
+        assert not lane.pump._sink.message_open
+        nursery.cancel_scope.cancel()
