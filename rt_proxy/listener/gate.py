@@ -139,6 +139,7 @@ class Gate:
                 await trio.aclose_forcefully(stream)
 
     async def _receive(self, visit: _Visit) -> None:
+        visit.notes["address"] = _peer(visit.stream)
         opened = await _read_head(visit)
         if opened is None:
             return
@@ -182,7 +183,7 @@ class Gate:
         """Decide on a client, in one go: what is decided holds when the seat is taken."""
         house = visit.house
         await house.tokens.refresh()
-        address = client_address(_peer(visit.stream), opened.head, house.trusted_proxies)
+        address = client_address(visit.notes["address"], opened.head, house.trusted_proxies)
         visit.notes["address"] = address
         hello = read_hello(opened.head)
         if isinstance(hello, Refusal):

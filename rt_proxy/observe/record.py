@@ -91,12 +91,13 @@ def log_session(record: SessionRecord) -> None:
 
 
 def _upstream_failed(record: SessionRecord) -> bool:
+    if record.attempts:
+        return True
     match record.ended_by:
         case Side.UPSTREAM:
             return record.close_code not in (1000, 1001)  # anything but an orderly goodbye
         case Side.PROXY:
-            never_opened = record.opening is None and bool(record.attempts)
-            return never_opened or record.ending in _OPENING_FAULTS
+            return record.ending in _OPENING_FAULTS
         case Side.CLIENT:
             return False
 
