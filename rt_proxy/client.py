@@ -6,6 +6,7 @@ here; what the turn amounts to is decided in ``clientturn.py``.
 
 import contextlib
 import json
+import ssl
 from collections.abc import Callable
 from types import MappingProxyType
 
@@ -104,7 +105,8 @@ async def _connect(
     try:
         stream = await dial(server, request)
     except (OSError, trio.BrokenResourceError) as error:
-        why = dial_failure(error)
+        why = _failed_handshake(error) if request.tls else None
+        why = why or dial_failure(error)
         turn.fail(f"cannot connect to {request.host} port {request.port}: {why}")
         return None
     overheard = _Overheard(stream)
@@ -120,7 +122,10 @@ async def _connect(
             ),
         )
     except UpgradeFailedError as error:
-        turn.refuse(str(error), await overheard.body())
+        why = str(error)
+        if error.status is None and not request.tls:
+            why += "; does the server speak https (wss)?"
+        turn.refuse(why, await overheard.body())
         await trio.aclose_forcefully(stream)
         return None
     except BaseException:
@@ -128,6 +133,14 @@ async def _connect(
         raise
     turn.connected = True
     return leg
+
+
+def _failed_handshake(error: OSError | trio.BrokenResourceError) -> str | None:
+    """Say in plain words that TLS itself failed; None: something else did."""
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLCertVerificationError):
+        return "no TLS could be agreed on; does the server speak http (ws)?"
+    return None
 
 
 async def _converse(leg: Leg, question: Question, turn: Turn) -> None:

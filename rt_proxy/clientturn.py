@@ -68,6 +68,7 @@ class Reply:
     Attributes:
         completed: The response was completed.
         problems: What went wrong, a sentence each; parts of them may be the server's words.
+        error_codes: The codes of the errors that the server named, in their order.
         audio: What is kept of the audio, as little-endian samples of 16 bits.
         audio_bytes: How much audio there was in all.
         usage: What the response cost; None: the server did not say.
@@ -76,6 +77,7 @@ class Reply:
 
     completed: bool
     problems: tuple[str, ...]
+    error_codes: tuple[str, ...]
     audio: bytes = attrs.field(repr=False)
     audio_bytes: int
     usage: Usage | None
@@ -101,6 +103,7 @@ class Turn:
         self._responds = False
         self._completed = False
         self._problems: list[str] = []
+        self._error_codes: list[str] = []
         self._audio = bytearray()
         self._audio_bytes = 0
         self._usage: Usage | None = None
@@ -129,6 +132,7 @@ class Turn:
         """
         answer = parse_object(body)
         error = answer.get("error") if answer is not None else None
+        self._note_code(error)
         self.fail(f"refused: {why} {_error_text(error)}".rstrip())
 
     def close(self, close: Close) -> None:
@@ -161,6 +165,7 @@ class Turn:
         return Reply(
             completed=self._completed,
             problems=tuple(self._problems),
+            error_codes=tuple(self._error_codes),
             audio=bytes(memoryview(self._audio)[:whole]),
             audio_bytes=self._audio_bytes,
             usage=self._usage,
@@ -170,6 +175,11 @@ class Turn:
     def _note(self, what: str, now: float) -> None:
         """Note when something came for the first time."""
         self._came.setdefault(what, now - self._began)
+
+    def _note_code(self, error: object) -> None:
+        code = error.get("code") if isinstance(error, dict) else None
+        if isinstance(code, str):
+            self._error_codes.append(code)
 
     def _take_text(self, delta: object, now: float) -> None:
         if isinstance(delta, str):
@@ -201,6 +211,7 @@ class Turn:
 
     def _take_error(self, error: object) -> None:
         """Note an error; one that comes before the response comes in its place."""
+        self._note_code(error)
         self._problems.append(f"error {_error_text(error)}".rstrip())
         if not self._responds:
             self.refused = self.over = True

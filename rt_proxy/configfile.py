@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -21,6 +21,7 @@ from rt_proxy.configtypes import strict_converter
 from rt_proxy.errors import SettingsError
 from rt_proxy.settings import ChannelSettings, Provider, Settings, TokensSettings, check
 from rt_proxy.simulator.faults import parse_fault
+from rt_proxy.tomlvalues import syntax_problem
 
 _Place = tuple[str | int, ...]
 _T = TypeVar("_T")
@@ -29,28 +30,38 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def load_settings(
-    path: str | os.PathLike[str], environ: Mapping[str, str] | None = None
+    path: str | os.PathLike[str],
+    environ: Mapping[str, str] | None = None,
+    *,
+    inspect: Callable[[Settings], Iterable[str]] = lambda _settings: (),
 ) -> Settings:
     """Read a config file.
 
     Args:
         path: The TOML file. Paths in it are relative to its folder, and absolute in the result.
         environ: Where ``api_key = { env = "NAME" }`` looks; None: the process environment.
+        inspect: Finds more problems, each as ``place: what is wrong``; they are told along with
+            the others. It also gets settings that have problems already, as far as they go.
 
     Raises:
-        SettingsError: The file cannot be read, or is wrong; every problem is named.
+        SettingsError: The file cannot be read, or is wrong; every problem is named, in the order
+            of the file.
     """
     document = _read_document(path)
     document.setdefault("channels", [])
+    places = list(_places(document, ()))
     folder = Path(path).absolute().parent
     converter = strict_converter(folder, os.environ if environ is None else environ)
     settings, mistakes = _structure(converter, document, Settings)
     problems = [_line(mistake) for mistake in mistakes]
     if settings is not None:
         problems += _broken_rules(settings, problems)
+        settings = _with_absolute_paths(settings, folder)
+        marred = set(map(_place_of, problems))
+        problems += [more for more in inspect(settings) if _place_of(more) not in marred]
     if settings is None or problems:
-        raise SettingsError(os.fspath(path), problems)
-    return _with_absolute_paths(settings, folder)
+        raise SettingsError(os.fspath(path), _in_order(problems, places))
+    return settings
 
 
 def load_tokens_settings(path: str | os.PathLike[str]) -> TokensSettings:
@@ -102,7 +113,10 @@ def _read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         return _parse_toml(Path(path).read_bytes())
     except FileNotFoundError:
-        problem = "there is no such file; make one with: rt-proxy init DIR"
+        problem = (
+            "there is no such file; make one with rt-proxy init DIR, "
+            "or name another with --config FILE"
+        )
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
     except ValueError as error:
@@ -123,8 +137,8 @@ def _parse_toml(content: bytes) -> dict[str, Any]:
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
         where = f"at line {line}, column {column}, the end of the file"
-        problem = str(error).replace("at end of document", where)
-        raise ValueError(f"is not valid TOML: {problem}") from None
+        problem = syntax_problem(error).replace("at end of document", where)
+        raise ValueError(problem) from None
 
 
 # --- from a document to values, past every mistake ----------------------------------------
@@ -261,6 +275,34 @@ def _dotted(place: _Place) -> str:
             key = step if _BARE_KEY.fullmatch(step) else json.dumps(step, ensure_ascii=False)
             text += f".{key}" if text else key
     return text
+
+
+def _places(value: object, place: _Place) -> Iterator[str]:
+    """Yield the places of a document in the order of the file."""
+    if place:
+        yield _dotted(place)
+    match value:
+        case dict():
+            steps: Iterable[tuple[str | int, object]] = value.items()
+        case list():
+            steps = enumerate(value)
+        case _:
+            return
+    for step, inner in steps:
+        yield from _places(inner, (*place, step))
+
+
+def _in_order(problems: Sequence[str], places: Sequence[str]) -> list[str]:
+    """Sort problems by their places in the file; what is missing comes where it belongs."""
+    ranks = {place: rank for rank, place in enumerate(places)}
+
+    def rank(problem: str) -> int:
+        place = _place_of(problem)
+        while place and place not in ranks:
+            place = place[: max(place.rfind("."), place.rfind("["), 0)]
+        return ranks.get(place, len(places))
+
+    return sorted(problems, key=rank)
 
 
 def _meant(text: str, known: Sequence[str]) -> str:

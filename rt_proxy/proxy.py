@@ -36,7 +36,7 @@ _TOKEN_WATCH = 1.0
 #: How often a draining proxy looks for sessions that have come to rest, in seconds.
 _DRAIN_WATCH = 0.1
 #: How long it takes, beyond the goodbyes, until those who are ended have left, in seconds.
-_LAST_LOOK = 0.5
+_LAST_LOOK = 1.0
 _STANDING_ENDINGS = {
     Standing.REVOKED: closing.TOKEN_REVOKED,
     Standing.EXPIRED: closing.TOKEN_EXPIRED,
@@ -130,7 +130,7 @@ class Proxy:
         self._roster.draining = True
         with trio.move_on_after(seconds) as patience:
             await self._end_until_empty(only_idle=True)
-        with trio.move_on_after(self._house.settings.timeouts.goodbye + _LAST_LOOK):
+        with trio.move_on_after(self._house.settings.timeouts.farewell + _LAST_LOOK):
             await self._end_until_empty(only_idle=False)
         self._drained.set()
         return not patience.cancelled_caught
@@ -192,18 +192,21 @@ class Proxy:
         """End the sessions of tokens that are no longer good, once a second."""
         while True:
             await trio.sleep(_TOKEN_WATCH)
-            try:
-                await self._end_bad_tokens(self._house.tokens)
-            except Exception:  # an embedder's own store may fail; its sessions need not
-                _logger.exception("the token store failed, the sessions go on")
+            stores = [self._house.tokens, *(guest.tokens for guest in self._roster.guests())]
+            for tokens in {id(store): store for store in stores}.values():
+                try:
+                    await self._end_bad_tokens(tokens)
+                except Exception:  # an embedder's own store may fail; its sessions need not
+                    _logger.exception("the token store failed, the sessions go on")
 
     async def _end_bad_tokens(self, tokens: TokenStore) -> None:
         await tokens.refresh()
         now = datetime.now(UTC)
         for guest in self._roster.guests():
-            standing = tokens.standing(guest.token_id, now)
-            if standing is not Standing.GOOD:
-                guest.session.end(_STANDING_ENDINGS[standing])
+            if guest.tokens is tokens:
+                standing = tokens.standing(guest.token_id, now)
+                if standing is not Standing.GOOD:
+                    guest.session.end(_STANDING_ENDINGS[standing])
 
 
 @asynccontextmanager

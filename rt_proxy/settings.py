@@ -6,19 +6,24 @@ Values only: nothing here reads a file, an environment variable or a clock.
 
 import ipaddress
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 import attrs
+
+from rt_proxy.fieldtypes import wrong_types
 
 
 def no_limit_if_zero(seconds: float) -> float:
     """Return a deadline's length, endless where the setting is 0."""
     return seconds or math.inf
 
+
+#: Nobody is left without a word, even where ``timeouts.goodbye`` is 0; in seconds.
+_LEAST_GOODBYE = 0.1
 
 Provider = Literal["openai", "azure", "compatible", "simulator"]
 Auth = Literal["bearer", "api-key", "none"]
@@ -79,6 +84,13 @@ class UsageSettings:
     file: Path = Path("usage.db")
 
 
+def _as_mapping(models: Mapping[str, str] | Sequence[str]) -> Mapping[str, str]:
+    """Return models as a mapping; a name alone stands for itself, as in the config file."""
+    if isinstance(models, list | tuple):
+        return MappingProxyType({name: name for name in models})
+    return cast("Mapping[str, str]", models)  # anything else is told by ``check``
+
+
 @attrs.frozen
 class ChannelSettings:
     """One configured upstream route."""
@@ -86,7 +98,8 @@ class ChannelSettings:
     name: str
     provider: Provider
     #: The client's name of a model -> the upstream's; ``*`` -> ``*`` lets any name through.
-    models: Mapping[str, str]
+    #: Also taken as a sequence of names.
+    models: Mapping[str, str] = attrs.field(converter=_as_mapping)
     api_key: Secret | None = None
     priority: int = 0
     weight: int = 1
@@ -129,6 +142,11 @@ class Timeouts:
     session: float = 0
     goodbye: float = 2
     drain: float = 20
+
+    @property
+    def farewell(self) -> float:
+        """How long telling a peer why may take: as set, but time enough to write it."""
+        return max(self.goodbye, _LEAST_GOODBYE)
 
 
 @attrs.frozen
@@ -179,7 +197,8 @@ def check(settings: Settings) -> list[str]:
 
     Only what needs no knowledge of a provider; ``rt_proxy.channels.problems`` has the rest.
     """
-    return [
+    # The rules below rely on the types, which settings that were made by hand may not have.
+    return list(wrong_types(settings)) or [
         *_wrong_channels(settings.channels),
         *_wrong_default_model(settings),
         *_wrong_listen(settings.listen),

@@ -1,10 +1,17 @@
-"""TOML values, taken as they are or not at all: nothing here converts, guesses or reads a file."""
+"""TOML values, taken as they are or not at all: nothing here converts, guesses or reads a file.
 
+And what is wrong with a text that is no TOML, in words that name no Python type.
+"""
+
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TypeVar
 
 _T = TypeVar("_T")
+
+#: How ``tomllib`` shows the name of a table: as the tuple that it is to Python.
+_TUPLE = re.compile(r"""\((['"].*['"]),?\)""")
 
 _TOML_NAMES: Mapping[type, str] = {
     bool: "a boolean",
@@ -31,3 +38,13 @@ def exactly(kind: type[_T], value: object) -> _T:
     if type(value) is not kind:
         raise TypeError(f"must be {_TOML_NAMES[kind]}, not {toml_name(value)}")
     return value
+
+
+def syntax_problem(error: ValueError) -> str:
+    """Return what ``tomllib`` says is wrong with a text; tables are named as in TOML."""
+    problem = _TUPLE.sub(lambda match: f"[{_dotted(match[1])}]", str(error))
+    return f"is not valid TOML: {problem}"
+
+
+def _dotted(keys: str) -> str:
+    return ".".join(key.strip("'\"") for key in keys.split(", "))

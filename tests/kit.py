@@ -7,10 +7,12 @@ whatever happened in it.
 """
 
 import base64
+import functools
 import hashlib
 import json
 import logging
 import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,7 @@ from typing import Any, NamedTuple
 import attrs
 import pytest
 import trio
+import trustme
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 from rt_proxy import MemoryTokenStore, Proxy, SessionRecord, Settings, open_proxy
@@ -138,10 +141,12 @@ class Peer:
         self.key = b"\x11\x22\x33\x44" if masks else None
         self.frames: list[Frame] = []
         self._unread = bytearray()
+        self._sending = trio.Lock()
 
     async def send_raw(self, data: bytes) -> None:
         """Send bytes as they are."""
-        await self.stream.send_all(data)
+        async with self._sending:
+            await self.stream.send_all(data)
 
     async def send(self, opcode: int, payload: bytes = b"", *, fin: bool = True) -> None:
         """Send one frame, masked as this side must."""
@@ -255,7 +260,7 @@ class Peer:
                         await self.send(CLOSE, message.payload)
         except trio.BrokenResourceError:
             pass
-        await self.stream.aclose()
+        await trio.aclose_forcefully(self.stream)
         return Farewell(events, code, reason)
 
 
@@ -280,9 +285,7 @@ class Client(Peer):
 class Upstream(Peer):
     """The upstream of one dial."""
 
-    def __init__(
-        self, stream: trio.abc.Stream, channel: Channel, request: UpstreamRequest
-    ) -> None:
+    def __init__(self, stream: trio.abc.Stream, channel: Channel, request: UpstreamRequest) -> None:
         super().__init__(stream, masks=False)
         self.channel = channel
         self.request = request
@@ -341,19 +344,49 @@ def request_head(
 
 async def tcp_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
     """Return both ends of a TCP connection, with small buffers."""
-    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    async with listener:
-        address = listener.socket.getsockname()
-        far = trio.socket.socket()
-        for option in (trio.socket.SO_RCVBUF, trio.socket.SO_SNDBUF):
-            far.setsockopt(trio.socket.SOL_SOCKET, option, 16_384)
-            listener.socket.setsockopt(trio.socket.SOL_SOCKET, option, 16_384)
-        await far.connect(address)
-        return trio.SocketStream(far), await listener.accept()
+    with trio.CancelScope(shield=True):  # else half a pair could be lost
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        async with listener:
+            far = trio.socket.socket()
+            for option in (trio.socket.SO_RCVBUF, trio.socket.SO_SNDBUF):
+                far.setsockopt(trio.socket.SOL_SOCKET, option, 16_384)
+                listener.socket.setsockopt(trio.socket.SOL_SOCKET, option, 16_384)
+            await far.connect(listener.socket.getsockname())
+            return trio.SocketStream(far), await listener.accept()
+
+
+@functools.cache
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the contexts of a client and of a server that it trusts."""
+    authority = trustme.CA()
+    client, server = (
+        ssl.create_default_context(),
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH),
+    )
+    authority.configure_trust(client)
+    authority.issue_cert("proxy.test").configure_cert(server)
+    return client, server
+
+
+async def tls_pair(*, proxy_is_server: bool) -> tuple[trio.abc.Stream, trio.abc.Stream]:
+    """Return both ends of a TLS connection over TCP; hands are shaken by whoever is first."""
+    far, near = await tcp_pair()
+    client, server = tls_contexts()
+    ends = [
+        trio.SSLStream(
+            stream,
+            server if is_server else client,
+            server_hostname=None if is_server else "proxy.test",
+            server_side=is_server,
+            https_compatible=True,
+        )
+        for stream, is_server in ((far, not proxy_is_server), (near, proxy_is_server))
+    ]
+    return ends[0], ends[1]
 
 
 async def stream_pair(kind: str) -> tuple[trio.abc.Stream, trio.abc.Stream]:
-    """Return both ends of a new connection: in ``memory``, in ``lockstep`` or over ``tcp``."""
+    """Return both ends of a new connection: in ``memory``, in ``lockstep``, or over ``tcp`` or TLS."""
     match kind:
         case "memory":
             return memory_stream_pair()
@@ -361,6 +394,8 @@ async def stream_pair(kind: str) -> tuple[trio.abc.Stream, trio.abc.Stream]:
             return lockstep_stream_pair()
         case "tcp":
             return await tcp_pair()
+        case "tls client" | "tls upstream":
+            return await tls_pair(proxy_is_server=kind == "tls client")
     raise AssertionError(kind)
 
 
@@ -409,10 +444,12 @@ class House:
         self.dial_faults: dict[str, DialFault] = {}
         self._nursery = nursery
         self._upstream_kind = upstream_kind
+        #: The upstreams' ends of all dials.
+        self.far_ends: list[trio.abc.Stream] = []
         self.forget_dials()
 
     def forget_dials(self) -> None:
-        """Forget the far ends that nobody took."""
+        """Forget the upstreams that nobody waited for."""
         self._dialled, self._upstreams = trio.open_memory_channel[Upstream](100)
 
     async def dial(self, channel: Channel, request: UpstreamRequest) -> trio.abc.Stream:
@@ -420,7 +457,8 @@ class House:
         if channel.name in self.dial_faults:
             return await self.dial_faults[channel.name](channel, request)
         far, near = await stream_pair(self._upstream_kind)
-        await self._dialled.send(Upstream(far, channel, request))
+        self.far_ends.append(far)
+        self._dialled.send_nowait(Upstream(far, channel, request))
         return near
 
     async def upstream(self) -> Upstream:
@@ -489,12 +527,22 @@ class House:
         assert self.proxy.faults == 0
         assert self.proxy.sessions == 0
         for client in self.clients:
-            with pytest.raises(trio.ClosedResourceError):
-                await client.near.receive_some(1)
+            await assert_closed(client.near)
             await trio.aclose_forcefully(client.stream)
+        for far in self.far_ends:
+            await trio.aclose_forcefully(far)
         await trio.testing.wait_all_tasks_blocked()
         self._upstreams.close()
-        assert _Open.now() == before
+        after = _Open.now()
+        assert (after.tasks, after.descriptors) == (before.tasks, before.descriptors)
+
+
+async def assert_closed(stream: trio.abc.Stream) -> None:
+    """Check that a stream was closed at this end."""
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    with pytest.raises(trio.ClosedResourceError):
+        await stream.receive_some(1)
 
 
 @attrs.frozen

@@ -20,6 +20,7 @@ TESTS = Path(__file__).parent
 
 STOREYS = {
     "errors": 0,
+    "fieldtypes": 0,
     "settings": 0,
     "tomlvalues": 0,
     "realtime": 1,
@@ -41,6 +42,7 @@ STOREYS = {
 ROOF = {"", "__main__"}
 #: One idea in more than one module: inside a group a module may import another of its storey.
 TOGETHER = [
+    {"settings", "fieldtypes"},
     {"configfile", "configtypes"},
     {"client", "clientturn"},
     {"proxy", "simulated"},

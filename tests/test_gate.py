@@ -10,8 +10,9 @@ import kit
 import pytest
 import trio
 from kit import MODEL, channel, farewells, open_house
-from rt_proxy.settings import ChannelSettings, Secret
 from trio.testing import MockClock
+
+from rt_proxy.settings import ChannelSettings, Secret
 
 OTHER = "gpt-realtime-mini"
 

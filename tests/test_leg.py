@@ -4,12 +4,13 @@ import kit
 import pytest
 import trio
 from kit import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
+from trio.testing import MockClock
+
 from rt_proxy.realtime.closing import Side
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.frames import Close, Control, Fault, Message, Run
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.wire import Wire
-from trio.testing import MockClock
 
 KEY = b"\x01\x02\x03\x04"
 

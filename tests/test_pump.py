@@ -6,6 +6,8 @@ import kit
 import pytest
 import trio
 from kit import BINARY, CONTINUATION, PONG, TEXT, close_payload, frame
+from trio.testing import MockClock
+
 from rt_proxy.realtime import closing
 from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.realtime.conversation import Answer, Forward, Replace, Verdict
@@ -13,7 +15,6 @@ from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.pump import Pump
 from rt_proxy.session.wire import Wire
-from trio.testing import MockClock
 
 KEY = b"\x01\x02\x03\x04"
 READ = b'{"read":'

@@ -7,8 +7,9 @@ import kit
 import pytest
 import trio
 from kit import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, channel, farewells, frame, open_house
-from rt_proxy import Standing
 from trio.testing import MockClock
+
+from rt_proxy import Standing
 
 DELTA = {"type": "response.output_audio.delta", "delta": "AAAA"}
 
@@ -323,9 +324,7 @@ async def test_pings_are_answered_in_the_middle_of_a_large_message(
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-async def test_memory_does_not_grow_with_a_message(
-    socket_clock: MockClock, direction: str
-) -> None:
+async def test_memory_does_not_grow_with_a_message(socket_clock: MockClock, direction: str) -> None:
     """A message of 20 MB passes in either direction and is never held in whole."""
     async with open_house(upstream_kind="tcp") as house:
         client, upstream = await house.open(kind="tcp")

@@ -33,7 +33,11 @@ async def test_client_idle(autojump_clock: MockClock) -> None:
         assert upstream_told.told == (None, 1000, "client_idle")
         assert trio.current_time() == 90
         record = await house.record()
-        assert (record.ending, record.ended_by, record.close_code) == ("client_idle", "client", 4408)
+        assert (record.ending, record.ended_by, record.close_code) == (
+            "client_idle",
+            "client",
+            4408,
+        )
 
 
 async def test_client_idle_counts_from_the_last_event(autojump_clock: MockClock) -> None:

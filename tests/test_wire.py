@@ -3,8 +3,9 @@
 import kit
 import pytest
 import trio
-from rt_proxy.session.wire import Wire
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
+
+from rt_proxy.session.wire import Wire
 
 
 class Counted(trio.abc.Stream):
@@ -125,10 +126,11 @@ async def test_every_end_is_an_eof(kind: str) -> None:
     wire = Wire(near)
     await far.aclose()
     assert await wire.receive() == b""
+    if kind == "tcp":  # the first send only calls forth the reset
+        await wire.send(b"x")
+        await trio.sleep(0.05)
     with pytest.raises(trio.BrokenResourceError):
-        for _ in range(3):
-            await wire.send(b"x")
-            await trio.sleep(0.01)
+        await wire.send(b"x")
     await wire.cut()
     assert await wire.receive() == b""
     with pytest.raises(trio.BrokenResourceError):

@@ -4,12 +4,13 @@ import kit
 import pytest
 import trio
 from kit import CLOSE, PING, PONG, TEXT, close_payload, frame
+from trio.testing import MockClock
+
 from rt_proxy.realtime.closing import Side
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.frames import Message
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.wslegs import UpgradeFailedError, accept_leg, open_leg
-from trio.testing import MockClock
 
 
 def reader(*, masked: bool) -> FrameReader:
@@ -121,6 +122,7 @@ async def test_our_goodbye(autojump_clock: MockClock, side: Side) -> None:
         assert close.payload == close_payload(4408, b"client_idle")
         await peer.send(CLOSE, close.payload)
         assert await peer.receive() is None
+        room.cancel_scope.cancel()
     assert trio.current_time() == 0
 
 
@@ -136,13 +138,12 @@ async def test_a_ping_after_our_close(autojump_clock: MockClock, side: Side) -> 
         await trio.sleep(1)
         await peer.send(CLOSE, close.payload)
         assert await peer.receive() is None
+        room.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("side", list(Side)[:2])
 @pytest.mark.parametrize("code", [1000, 1014, 4999, None])
-async def test_the_peers_goodbye(
-    autojump_clock: MockClock, side: Side, code: int | None
-) -> None:
+async def test_the_peers_goodbye(autojump_clock: MockClock, side: Side, code: int | None) -> None:
     """A CLOSE of the peer's is answered, whatever its code, and nothing is waited for."""
     async with trio.open_nursery() as room:
         leg, peer = (await accepted(room))[:2] if side is Side.CLIENT else await opened(room)
@@ -153,6 +154,7 @@ async def test_the_peers_goodbye(
         assert close is not None
         assert close.opcode == CLOSE
         assert await peer.receive() is None
+        room.cancel_scope.cancel()
     assert trio.current_time() == 0
 
 
@@ -166,6 +168,7 @@ async def test_an_engine_that_fails_stays_in_its_leg(autojump_clock: MockClock) 
         with trio.move_on_after(1):
             await leg.close(1002, "")
         await client.stream.aclose()
+        room.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(
@@ -192,6 +195,8 @@ async def test_an_upgrade_that_fails(
                 room, near, host="x", resource="/", headers=[], frames=reader(masked=False)
             )
         assert caught.value.status == status
+        await trio.testing.wait_all_tasks_blocked()
+        assert not room.child_tasks
     assert trio.current_time() == 0
 
 
@@ -214,6 +219,4 @@ async def test_a_client_that_left(autojump_clock: MockClock) -> None:
     await far.aclose()
     async with trio.open_nursery() as room:
         with pytest.raises(trio.BrokenResourceError):
-            await accept_leg(
-                room, near, key=kit.KEY, subprotocol=None, frames=reader(masked=True)
-            )
+            await accept_leg(room, near, key=kit.KEY, subprotocol=None, frames=reader(masked=True))

@@ -68,6 +68,6 @@ def served_models(channels: Iterable[Channel], dialect: Dialect | None = None) -
     )
 
 
-def first_model(channels: Iterable[Channel]) -> str | None:
+def first_model(channels: Iterable[Channel], dialect: Dialect | None = None) -> str | None:
     """Return the model of a client that names none; None: only ``*`` is served."""
-    return next(iter(served_models(channels)), None)
+    return next(iter(served_models(channels, dialect)), None)

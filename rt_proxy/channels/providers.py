@@ -55,6 +55,7 @@ PROVIDERS: Mapping[str, ProviderFacts] = MappingProxyType(
             url_setting="base_url",
             default_url="https://api.openai.com/v1",
             path="/realtime",
+            redundant=("/realtime",),
             auth="bearer",
         ),
         "azure": _AZURE,
@@ -68,6 +69,7 @@ PROVIDERS: Mapping[str, ProviderFacts] = MappingProxyType(
             url_setting="base_url",
             default_url=None,
             path="/realtime",
+            redundant=("/realtime",),
             auth="bearer",
         ),
         # Never dialled: the URL only fills the handshake that is held in memory.

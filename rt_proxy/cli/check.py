@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rt_proxy.cli.help import config_option, examples
-from rt_proxy.cli.outcome import COULD_NOT
+from rt_proxy.cli.outcome import fail_by_config
 from rt_proxy.configfile import load_settings, not_in_force
 from rt_proxy.errors import SettingsError, TokenStoreError
 from rt_proxy.settings import Settings, TlsSettings
@@ -28,18 +28,14 @@ def check(path: Path) -> None:
     Else one line for each problem, with its place in the file, on stderr and exit status 1.
     """
     try:
-        settings = load_settings(path)
-        problems = [*_tls_problems(settings.listen.tls), *_tokens_problems(settings.tokens.file)]
-        if problems:
-            raise SettingsError(str(path), problems)
+        settings = load_settings(path, inspect=_file_problems)
     except SettingsError as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(COULD_NOT) from None
+        fail_by_config(error)
     click.echo(f"{path}: ok, {summary(settings)}")
 
 
 def summary(settings: Settings) -> str:
-    """Say in a line what settings amount to: ``2 channels, 3 models, listening on ...``."""
+    """Say in a line what settings amount to: ``2 channels, 3 models, would listen on ...``."""
     names = {name for channel in settings.channels for name in channel.models}
     models = [_count(len(names - {"*"}), "model")] if names - {"*"} else []
     if "*" in names:
@@ -49,7 +45,7 @@ def summary(settings: Settings) -> str:
     parts = [
         _count(len(settings.channels), "channel"),
         " and ".join(models),
-        f"listening on {address}:{settings.listen.port}",
+        f"would listen on {address}:{settings.listen.port}",
     ]
     if idle := not_in_force(settings):
         parts.append(f"not in force yet: {' and '.join(f'[{name}]' for name in idle)}")
@@ -58,6 +54,12 @@ def summary(settings: Settings) -> str:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _file_problems(settings: Settings) -> Iterator[str]:
+    """Look at the files that serve would read."""
+    yield from _tls_problems(settings.listen.tls)
+    yield from _tokens_problems(settings.tokens.file)
 
 
 def _tls_problems(tls: TlsSettings | None) -> Iterator[str]:

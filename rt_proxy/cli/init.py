@@ -1,21 +1,21 @@
 """``rt-proxy init``: a folder with a config file to start from."""
 
 import importlib.resources
-import shlex
 from pathlib import Path
 
 import click
 
-from rt_proxy.cli.help import examples
+from rt_proxy.cli.help import command_line, examples
 from rt_proxy.cli.outcome import fail
 
 
 @click.command(epilog=examples("rt-proxy init .", "rt-proxy init /etc/rt-proxy"))
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def init(folder: Path) -> None:
-    """Write DIR/config.toml, which works at once and needs no key and no network.
+    """Write DIR/config.toml, a config to start from.
 
-    It lists every setting, and has OpenAI, Azure and other channels to uncomment.
+    It works at once, without a key and a network. It lists every setting, and has
+    OpenAI, Azure and other channels to uncomment.
     DIR is made if it is not there. A config file that is there is left alone.
     """
     path = folder / "config.toml"
@@ -29,10 +29,9 @@ def init(folder: Path) -> None:
         fail(f"{there} {kind}")
     except OSError as error:
         fail(f"{path} cannot be written: {error.strerror}")
-    option = f"--config {shlex.quote(str(path))}"
     click.echo(f"Wrote {path}. It answers with a simulator; no key is needed yet.")
-    click.echo(f"Run it:                rt-proxy serve {option}")
-    click.echo(f"After every change:    rt-proxy check {option}")
+    click.echo(f"Run it:                {command_line('serve', path)}")
+    click.echo(f"After every change:    {command_line('check', path)}")
 
 
 def _write_new(path: Path, content: bytes) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 import unicodedata
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -39,7 +40,9 @@ _UNSAFE_CATEGORIES = ("Cc", "Cs")
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def _utf8(_context: click.Context, _argument: click.Parameter, text: str) -> str:
+def _sayable(_context: click.Context, _argument: click.Parameter, text: str) -> str:
+    if not text.strip():
+        raise click.BadParameter("there is nothing to say in it")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -53,6 +56,12 @@ def _seconds(_context: click.Context, _option: click.Parameter, seconds: float) 
     return seconds
 
 
+class _Seconds(click.types.FloatParamType):
+    """A number of seconds, in words for people where it is none."""
+
+    name = "number of seconds"
+
+
 @click.command(
     epilog=examples(
         'RT_PROXY_TOKEN=sk-rt-... rt-proxy say "Hello"',
@@ -60,14 +69,14 @@ def _seconds(_context: click.Context, _option: click.Parameter, seconds: float) 
         'rt-proxy token add me | rt-proxy say "Hello" --text --token-file -',
     )
 )
-@click.argument("text", callback=_utf8)
+@click.argument("text", callback=_sayable)
 @click.option("--url", default="http://127.0.0.1:8080/v1", show_default=True,
               help="The server, as SDKs are given it; http, https, ws or wss.")  # fmt: skip
 @click.option("--model", help="The model to ask for.  [default: the server's own]")
 @click.option("--text", "as_text", is_flag=True, help="Ask for an answer in text, not in audio.")
 @click.option("--save", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the answer's audio to this WAV file.")  # fmt: skip
-@click.option("--timeout", metavar="SECONDS", type=float, default=60, show_default=True,
+@click.option("--timeout", metavar="SECONDS", type=_Seconds(), default=60, show_default=True,
               callback=_seconds, help="How long the whole turn may take.")  # fmt: skip
 @click.option("--token-file", metavar="FILE",
               help="Read the token from this file; -: from standard input.")  # fmt: skip
@@ -112,7 +121,7 @@ def say(
     if reply.completed or reply.times.session_created is not None:
         _report(reply)
     written = save is None or _save(save, reply)
-    for problem in reply.problems:
+    for problem in (*reply.problems, *_hints(reply, secret)):
         click.echo(f"rt-proxy: {_printable(problem)}", err=True)
     if not (reply.completed and written):
         sys.exit(COULD_NOT)
@@ -136,6 +145,14 @@ def _read_token(file: str) -> str:
     if not text.strip():
         fail(f"there is no token in {name}")
     return text.strip()
+
+
+def _hints(reply: Reply, token: Secret | None) -> Iterator[str]:
+    """Say which option would have helped."""
+    if "missing_model" in reply.error_codes:
+        yield "name a model with --model"
+    if "invalid_api_key" in reply.error_codes and token is None:
+        yield "there was no token: set RT_PROXY_TOKEN, or use --token-file FILE"
 
 
 def _check_writable(path: Path) -> None:

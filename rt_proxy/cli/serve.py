@@ -2,18 +2,16 @@
 
 import logging
 import resource
-import shutil
 import signal
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import trio
 
-from rt_proxy.cli.help import config_option, examples
-from rt_proxy.cli.outcome import COULD_NOT, UNCLEAN_STOP, fail
+from rt_proxy.cli.help import config_option, examples, program
+from rt_proxy.cli.outcome import UNCLEAN_STOP, fail, fail_by_config
 from rt_proxy.cli.signals import obey_signals
 from rt_proxy.configfile import load_settings, not_in_force
 from rt_proxy.errors import RtProxyError, SettingsError
@@ -24,7 +22,6 @@ from rt_proxy.settings import ListenSettings, LogSettings, Settings
 from rt_proxy.tokens.file import FileTokenStore
 
 _logger = logging.getLogger("rt_proxy")
-_NAME = "rt-proxy"
 _SPARE_DESCRIPTORS = 256
 #: Where this machine reaches a listener on every address.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
@@ -47,8 +44,7 @@ def serve(path: Path) -> None:
     try:
         settings = load_settings(path)
     except SettingsError as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(COULD_NOT) from None
+        fail_by_config(error)
     _configure_log(settings.log)
     _raise_descriptor_limit(settings.limits.sessions)
     try:
@@ -93,22 +89,14 @@ def _make_first_token(settings: Settings, url: str) -> None:
     tokens = FileTokenStore(settings.tokens.file)
     if tokens.tokens():
         return
-    token, secret = tokens.add("first", now=datetime.now(UTC).replace(microsecond=0))
+    token, secret = tokens.add("first")
     click.echo(
         f"There was no token, so one was made: {token.name} ({token.id}), "
         f"kept as a hash in {tokens.path}.\n"
         "Its secret is shown this once. Try it with:\n\n"
-        f'  RT_PROXY_TOKEN={secret.reveal()} {_program()} say "Hello" --url {url}\n',
+        f'  RT_PROXY_TOKEN={secret.reveal()} {program()} say "Hello" --url {url}\n',
         err=True,
     )
-
-
-def _program() -> str:
-    """Return how the command can be called here: by its path where it is not on the PATH."""
-    called = sys.argv[0]
-    if Path(called).name != _NAME or shutil.which(_NAME) is not None:
-        return _NAME
-    return called
 
 
 def _local_url(proxy: Proxy, settings: Settings) -> str:
@@ -155,7 +143,8 @@ class _Config:
             settings = load_settings(self._path)
             self._proxy.reload(settings)
         except RtProxyError as error:
-            _logger.error("not reloaded, the old settings stay in force: %s", error)  # noqa: TRY400
+            for problem in str(error).splitlines():  # a record each
+                _logger.error("not reloaded, the old settings stay in force: %s", problem)  # noqa: TRY400
             return
         _configure_log(settings.log)
         if _bound(settings.listen) != self._bound:

@@ -1,11 +1,12 @@
 """``rt-proxy simulate``: the simulated provider on a socket of its own."""
 
+import errno
 import signal
 
 import click
 import trio
 
-from rt_proxy.cli.help import examples
+from rt_proxy.cli.help import Number, WholeNumber, examples
 from rt_proxy.cli.outcome import fail
 from rt_proxy.simulated import serve_simulated
 from rt_proxy.simulator import Fault, parse_fault
@@ -24,25 +25,26 @@ def _read_fault(_context: click.Context, _option: click.Parameter, text: str | N
     epilog=examples(
         "rt-proxy simulate --port 9000",
         "rt-proxy simulate --port 9000 --fault close=1011",
-        'rt-proxy say "Hello" --url ws://127.0.0.1:9000/v1 --token any',
+        'rt-proxy say "Hello" --url ws://127.0.0.1:9000/v1 --model any --token any',
     )
 )
-@click.option("--port", type=click.IntRange(0, 65_535), default=9000, show_default=True,
+@click.option("--port", type=WholeNumber(0, 65_535), default=9000, show_default=True,
               help="The TCP port on 127.0.0.1; 0: any free one.")  # fmt: skip
 @click.option("--fault", callback=_read_fault, metavar="FAULT",
               help="What goes wrong: delay=SECONDS, stall, drop=EVENTS, close=CODE, "
               "refuse=STATUS or error=CODE.")  # fmt: skip
-@click.option("--pace", type=click.FloatRange(0, 10), default=0.0, show_default=True,
+@click.option("--pace", type=Number(0, 10), default=0.0, show_default=True,
               help="How fast answers come, as a share of real time; 0: at once.")  # fmt: skip
 def simulate(port: int, fault: Fault, pace: float) -> None:
-    """Be a simulated Realtime provider, to try clients and the proxy without a key.
+    """Be a simulated provider, to try clients without a key.
 
     It takes any credential and prints its URL on stdout. Stop it with Ctrl-C.
     """
     try:
         trio.run(_run, port, fault, pace)
     except OSError as error:
-        fail(f"cannot listen on {_HOST}:{port}: {error.strerror or error}")
+        remedy = "; give another --port" if error.errno == errno.EADDRINUSE else ""
+        fail(f"cannot listen on {_HOST}:{port}: {error.strerror or error}{remedy}")
 
 
 async def _run(port: int, fault: Fault, pace: float) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from rt_proxy.cli.help import config_option, examples
-from rt_proxy.cli.outcome import fail
+from rt_proxy.cli.help import command_line, config_option, examples
+from rt_proxy.cli.outcome import fail, fail_by_config
 from rt_proxy.configfile import load_tokens_settings
 from rt_proxy.errors import SettingsError, TokenStoreError
 from rt_proxy.tokens.file import FileTokenStore
@@ -63,7 +63,7 @@ def token() -> None:
     "--expires",
     metavar="DURATION",
     callback=_duration,
-    help="How long the token is good, such as 30d, 12h, 90m or 45s.  [default: for ever]",
+    help="How long the token is good, such as 2w, 30d, 12h, 90m or 45s.  [default: for ever]",
 )
 @click.option(
     "--model",
@@ -123,7 +123,8 @@ def list_tokens(as_json: bool, path: Path) -> None:
         now = datetime.now(UTC)
         _print_table([(token, store.standing(token.id, now)) for token in tokens])
     else:
-        click.echo(f"No token in {file}. Make one: rt-proxy token add NAME", err=True)
+        make_one = command_line("token add NAME", path)
+        click.echo(f"No token in {file}. Make one: {make_one}", err=True)
 
 
 @token.command(epilog=_examples("show alice", "show tok_9f86d081884c --json"))
@@ -133,7 +134,7 @@ def list_tokens(as_json: bool, path: Path) -> None:
 def show(name_or_id: str, as_json: bool, path: Path) -> None:
     """Show one token, by its name or its id."""
     store, file = _open_store(path)
-    found = _find(store, file, name_or_id)
+    found = _find(store, file, name_or_id, path)
     if as_json:
         _print_json(_described(found))
         return
@@ -156,7 +157,7 @@ def revoke(name_or_id: str, path: Path) -> None:
     Its sessions end within 2 seconds. It stays listed, and its name stays taken.
     """
     store, file = _open_store(path)
-    found = _find(store, file, name_or_id)
+    found = _find(store, file, name_or_id, path)
     try:
         store.revoke(found.id)
     except TokenStoreError as error:
@@ -169,14 +170,17 @@ def _open_store(path: Path) -> tuple[FileTokenStore, Path]:
     try:
         file = load_tokens_settings(path).file
         return FileTokenStore(file), file
-    except (SettingsError, TokenStoreError) as error:
-        fail(*str(error).splitlines())
+    except SettingsError as error:
+        fail_by_config(error)
+    except TokenStoreError as error:
+        fail(str(error))
 
 
-def _find(store: FileTokenStore, file: Path, name_or_id: str) -> Token:
+def _find(store: FileTokenStore, file: Path, name_or_id: str, config: Path) -> Token:
     found = store.find(name_or_id)
     if found is None:  # what was asked for is not repeated: it may be a secret
-        fail(f"no token in {file} has that name or id; see: rt-proxy token list")
+        see = command_line("token list", config)
+        fail(f"no token in {file} has that name or id; see: {see}")
     return found
 
 

@@ -76,14 +76,17 @@ def admit(
         return refusals.invalid_intent(hello.intent or "")
     model = None
     if hello.intent != "transcription":
-        model = hello.model or token.default_model or default_model or first_model(channels)
+        named = hello.model or token.default_model or default_model
+        model = named or first_model(channels, hello.dialect) or first_model(channels)
         if model is None:
             return refusals.missing_model()
-        if not any(channel.upstream_model(model) is not None for channel in channels):
-            return refusals.model_unknown(model)
-        if not token.allows(model):
-            return refusals.model_not_allowed(model)
+    elif not token.allows_any:
+        return refusals.transcription_not_allowed()
     choice = choose(channels, model=model, dialect=hello.dialect, random=random)
+    if model is not None and not (choice.channels or choice.other_dialect):
+        return refusals.model_unknown(model)
+    if model is not None and not token.allows(model):
+        return refusals.model_not_allowed(model)
     if not choice.channels:
         beta = hello.dialect is Dialect.BETA
         return refusals.beta_not_served() if beta else refusals.ga_not_served(model)

@@ -10,18 +10,18 @@ import logging
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from random import Random
 from typing import Any
 
 import attrs
 import trio
 
-from rt_proxy.channels import Channel, UpstreamRequest
+from rt_proxy.channels import Channel
 from rt_proxy.listener.addresses import Network, client_address, origin_allowed
 from rt_proxy.listener.admission import Ticket, admit, authenticate, models_for
 from rt_proxy.listener.answers import send_answer
 from rt_proxy.listener.dial import Dial
+from rt_proxy.listener.early import EarlyBytes, gather_early
 from rt_proxy.listener.head import Opened, read_head
 from rt_proxy.listener.opening import Upstream, UpstreamOpener, dismiss
 from rt_proxy.listener.pages import Answer, models_answer, page, refusal_answer, render
@@ -40,9 +40,8 @@ from rt_proxy.session.wslegs import accept_leg
 from rt_proxy.settings import Secret, Settings, no_limit_if_zero
 from rt_proxy.tokens.store import TokenStore
 
-_RECEIVE_BYTES = 65_536
-#: Answering a visitor whose deadline has passed takes no longer than this, in seconds.
-_LEAST_LINGER = 0.1
+#: How long a visitor that was silent too long, or is cut, may take to be answered, in seconds.
+_SHORT_LINGER = 0.25
 _OPENING_TIMEOUTS = ("opening_timeout", "first_event_timeout")
 
 _logger = logging.getLogger("rt_proxy.gate")
@@ -74,17 +73,11 @@ class _Visit:
     session_id: str
     started: datetime
     started_at: float
+    scope: trio.CancelScope
     notes: dict[str, Any] = attrs.field(factory=dict)
     recorded: bool = False
-
-
-@attrs.define
-class _EarlyBytes:
-    """What a client sends before our 101 (mutable: it fills)."""
-
-    data: bytes
-    left: bool = False
-    too_many: bool = False
+    answered: bool = False
+    head_only: bool = False
 
 
 class Gate:
@@ -123,20 +116,22 @@ class Gate:
         Cancelling cuts the session; both sides are still told, within a quarter
         of a second.
         """
-        visit = _Visit(
-            stream, self._house(), secrets.token_hex(8), datetime.now(UTC), trio.current_time()
-        )
-        try:
-            await self._receive(visit)
-        except* Exception:
-            self.faults += 1
-            _logger.exception(
-                "a session failed by a fault of rt-proxy itself",
-                extra={"fields": {"session_id": visit.session_id}},
-            )
-        finally:
-            with trio.CancelScope(shield=True):  # closing by force cannot block
-                await trio.aclose_forcefully(stream)
+        session_id = secrets.token_hex(8)
+        with trio.CancelScope() as scope, self._roster.stranger(scope):
+            now, started_at = datetime.now(UTC), trio.current_time()
+            try:
+                await self._receive(
+                    _Visit(stream, self._house(), session_id, now, started_at, scope)
+                )
+            except* Exception:
+                self.faults += 1
+                _logger.exception(
+                    "a session failed by a fault of rt-proxy itself",
+                    extra={"fields": {"session_id": session_id}},
+                )
+            finally:
+                with trio.CancelScope(shield=True):  # closing by force cannot block
+                    await trio.aclose_forcefully(stream)
 
     async def _receive(self, visit: _Visit) -> None:
         visit.notes["address"] = _peer(visit.stream)
@@ -145,15 +140,17 @@ class Gate:
             return
         if isinstance(opened, Refusal):
             await self._refuse(visit, opened)
-        elif is_realtime_path(opened.head.target):
+            return
+        visit.head_only = opened.head.method == "HEAD"
+        if is_realtime_path(opened.head.target):
             try:
                 await self._knock(visit, opened)
             except Exception:
                 self._record(visit, closing.INTERNAL_ERROR)
                 raise
             finally:
-                # Only a visitor that was cut has no record yet.
-                self._record(visit, closing.CUT)
+                if not visit.recorded:
+                    await self._cut(visit)
         else:
             await self._answer_page(visit, opened.head)
 
@@ -170,14 +167,22 @@ class Gate:
             )
 
         answer = page(head, ready=lambda: self._is_ready(house), models=models)
-        await self._answer(visit, render(answer, head_only=head.method == "HEAD"))
+        await self._answer(visit, answer)
 
     def _is_ready(self, house: House) -> bool:
         return not self._roster.draining and bool(house.channels)
 
-    async def _answer(self, visit: _Visit, data: bytes) -> None:
-        linger = max(visit.house.settings.timeouts.goodbye, _LEAST_LINGER)
-        await send_answer(visit.stream, data, linger)
+    async def _answer(self, visit: _Visit, answer: Answer, linger: float | None = None) -> None:
+        visit.answered = True
+        seconds = visit.house.settings.timeouts.farewell if linger is None else linger
+        await send_answer(visit.stream, render(answer, head_only=visit.head_only), seconds)
+
+    async def _cut(self, visit: _Visit) -> None:
+        """Part from a client that is cut before its session has begun."""
+        self._record(visit, closing.CUT, told=False)
+        if not visit.answered:
+            with trio.CancelScope(shield=True):  # no longer than the linger
+                await self._answer(visit, refusal_answer(self._roster.farewell()), _SHORT_LINGER)
 
     async def _knock(self, visit: _Visit, opened: Opened) -> None:
         """Decide on a client, in one go: what is decided holds when the seat is taken."""
@@ -194,9 +199,10 @@ class Gate:
         if isinstance(ticket, Refusal):
             await self._refuse(visit, ticket, hello, opened.rest)
             return
+        self._roster.know(visit.scope)
         with self._roster.seat(address):
             visit.notes["model"] = ticket.model
-            await self._serve(visit, ticket, _EarlyBytes(opened.rest))
+            await self._serve(visit, ticket, EarlyBytes(opened.rest))
 
     def _decide(
         self, visit: _Visit, head: RequestHead, hello: Hello, address: str | None
@@ -219,7 +225,7 @@ class Gate:
             random=self._random,
         )
 
-    async def _serve(self, visit: _Visit, ticket: Ticket, early: _EarlyBytes) -> None:
+    async def _serve(self, visit: _Visit, ticket: Ticket, early: EarlyBytes) -> None:
         async with trio.open_nursery() as room:
             upstream = await self._open(visit, ticket, early, room)
             if isinstance(upstream, Upstream):
@@ -230,11 +236,11 @@ class Gate:
             elif isinstance(upstream, Refusal):
                 await self._refuse(visit, upstream, ticket.hello, early.data)
             else:
-                self._record(visit, closing.CLIENT_LOST)
+                self._record(visit, closing.CLIENT_LOST, told=False)
             room.cancel_scope.cancel("the visit is over")
 
     async def _open(
-        self, visit: _Visit, ticket: Ticket, early: _EarlyBytes, room: trio.Nursery
+        self, visit: _Visit, ticket: Ticket, early: EarlyBytes, room: trio.Nursery
     ) -> Upstream | Refusal | None:
         """Open an upstream while listening to the client; None: the client left."""
         settings = visit.house.settings
@@ -243,7 +249,7 @@ class Gate:
         limit = settings.limits.head_bytes
         try:
             async with trio.open_nursery() as opening:
-                opening.start_soon(_listen, visit.stream, early, limit, opening.cancel_scope)
+                opening.start_soon(gather_early, visit.stream, early, limit, opening.cancel_scope)
                 outcome = await opener.open(ticket)
                 opening.cancel_scope.cancel("the upstream has been opened, or cannot be")
         except BaseException:
@@ -265,7 +271,7 @@ class Gate:
         self,
         visit: _Visit,
         ticket: Ticket,
-        early: _EarlyBytes,
+        early: EarlyBytes,
         room: trio.Nursery,
         upstream: Upstream,
     ) -> None:
@@ -279,8 +285,9 @@ class Gate:
             needs_reading=client_needs_reading,
             message_bytes=limits.message_bytes,
             parsed_bytes=limits.parsed_bytes,
-            remask=_must_remask(upstream.request),
+            remask=upstream.must_remask,
         )
+        visit.answered = True
         client = None
         with trio.move_on_after(no_limit_if_zero(timeouts.send_stall)):
             try:
@@ -288,7 +295,8 @@ class Gate:
             except trio.BrokenResourceError:
                 early.left = True
         if client is None:
-            self._record(visit, closing.CLIENT_LOST if early.left else closing.CLIENT_STALLED)
+            ending = closing.CLIENT_LOST if early.left else closing.CLIENT_STALLED
+            self._record(visit, ending, told=False)
             return
         visit.notes["opening"] = trio.current_time() - visit.started_at
         conversation = Conversation(
@@ -302,7 +310,7 @@ class Gate:
             visit.notes |= session.figures()
             self._record(visit, ending)
 
-        with self._roster.guest(session, ticket.token.id):
+        with self._roster.guest(session, ticket.token.id, visit.house.tokens):
             await session.run(report)
 
     async def _refuse(
@@ -319,20 +327,28 @@ class Gate:
         code = refusal.close_code if as_event else None
         self._record(visit, Ending(Side.PROXY, word, code or 0, reason=refusal.message))
         if hello is None or not as_event:
-            await self._answer(visit, render(refusal_answer(refusal)))
+            linger = _SHORT_LINGER if refusal.code == "head_timeout" else None
+            await self._answer(visit, refusal_answer(refusal), linger)
             return
+        visit.answered = True
         ending = closing.refused(refusal)
         frames = FrameReader(masked=True, message_bytes=0, parsed_bytes=0)
         frames.discard()
         async with trio.open_nursery() as room:
-            with trio.move_on_after(max(visit.house.settings.timeouts.goodbye, _LEAST_LINGER)):
+            with trio.move_on_after(visit.house.settings.timeouts.farewell):
                 with contextlib.suppress(trio.BrokenResourceError):
                     leg = await _accept(room, visit.stream, hello, frames, unread)
                     await leg.close(ending.client_code, ending.reason, event=refusal.event())
             room.cancel_scope.cancel("the visit is over")
 
-    def _record(self, visit: _Visit, ending: Ending) -> None:
-        """Write the record of a visit; only the first one counts."""
+    def _record(self, visit: _Visit, ending: Ending, *, told: bool = True) -> None:
+        """Write the record of a visit; only the first one counts.
+
+        Args:
+            visit: The visit.
+            ending: Why it is over.
+            told: Whether there was a WebSocket on which the client could be told.
+        """
         if visit.recorded:
             return
         visit.recorded = True
@@ -342,7 +358,7 @@ class Gate:
             duration=trio.current_time() - visit.started_at,
             ended_by=ending.side,
             ending=ending.word,
-            close_code=ending.client_code or None,
+            close_code=(ending.client_code or None) if told else None,
             reason=ending.reason,
             **visit.notes,
         )
@@ -373,36 +389,6 @@ async def _accept(
         frames=frames,
         unread=unread,
     )
-
-
-async def _listen(
-    stream: trio.abc.Stream, early: _EarlyBytes, limit: int, opening: trio.CancelScope
-) -> None:
-    """Gather what a client says before it is answered; cancel the opening when it leaves."""
-    while len(early.data) <= limit:
-        try:
-            data = await stream.receive_some(_RECEIVE_BYTES)
-        except trio.BrokenResourceError:
-            data = b""
-        if not data:
-            early.left = True
-            opening.cancel("the client left")
-            return
-        early.data += data
-    early.too_many = True
-    opening.cancel("the client did not wait for its answer")
-
-
-def _must_remask(request: UpstreamRequest) -> bool:
-    """Whether the client's masks must not be seen on the way (RFC 6455, 10.3)."""
-    return not request.tls and not _is_here(request.host)
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host in ("localhost", "simulator")
 
 
 def _peer(stream: trio.abc.Stream) -> str | None:

@@ -1,5 +1,6 @@
 """Opens the listeners and lets every visitor in through the barrier."""
 
+import errno
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -8,6 +9,8 @@ import trio
 from rt_proxy.errors import ListenError
 from rt_proxy.session.direct import DirectListener
 from rt_proxy.settings import ListenSettings, TlsSettings
+
+_IN_USE = "; stop what listens there, or change listen.port"
 
 Listener = DirectListener | trio.SSLListener[trio.abc.Stream]
 
@@ -23,7 +26,8 @@ async def open_listeners(listen: ListenSettings) -> list[Listener]:
     try:
         listeners = await trio.open_tcp_listeners(listen.port, host=listen.host)
     except OSError as error:
-        raise ListenError(f"cannot listen on {where}: {_reason(error)}") from error
+        remedy = _IN_USE if error.errno == errno.EADDRINUSE else ""
+        raise ListenError(f"cannot listen on {where}: {_reason(error)}{remedy}") from error
     except UnicodeError as error:  # from IDNA
         raise ListenError(f"cannot listen on {where}: that is no host name") from error
     plain = [DirectListener(listener) for listener in listeners]

@@ -6,6 +6,7 @@ the next channel.
 """
 
 import re
+from ipaddress import ip_address
 
 import attrs
 import trio
@@ -35,6 +36,19 @@ class Upstream:
     leg: Leg
     channel: Channel
     request: UpstreamRequest
+
+    @property
+    def must_remask(self) -> bool:
+        """Whether the masks that a client chose must not be seen on the way (RFC 6455, 10.3)."""
+        private = self.request.tls or self.channel.provider == "simulator"
+        return not (private or _is_loopback(self.request.host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @attrs.frozen
@@ -85,6 +99,7 @@ class UpstreamOpener:
         Cancelling closes whatever was opened.
         """
         seconds = no_limit_if_zero(self._timeouts.opening)
+        channel = ticket.channels[0]
         with trio.move_on_after(seconds) as scope:
             for channel in ticket.channels:
                 outcome = await self._try(channel, ticket)
@@ -94,8 +109,8 @@ class UpstreamOpener:
                 if outcome.code == "invalid_intent":
                     return refusals.invalid_intent(ticket.hello.intent or "")
         if scope.cancelled_caught:
-            why = f"no answer within {seconds:g} s in all"
-            self.failures.append(Failure("opening", why, timeout="opening_timeout"))
+            why = f"no answer within {seconds:g} s for all channels"
+            self.failures.append(Failure(channel.name, why, timeout="opening_timeout"))
         return self._refusal(ticket)
 
     def _refusal(self, ticket: Ticket) -> Refusal:
@@ -121,7 +136,6 @@ class UpstreamOpener:
         except BaseException:
             await dismiss(leg)
             raise
-        leg.follow(upstream_needs_reading)
         if failure is None:
             return Upstream(leg, channel, request)
         self._room.start_soon(dismiss, leg)
@@ -139,11 +153,7 @@ class UpstreamOpener:
                 host=request.host_header,
                 resource=request.resource,
                 headers=request.header_bytes(),
-                frames=FrameReader(
-                    masked=False,
-                    message_bytes=self._limits.message_bytes,
-                    parsed_bytes=self._limits.parsed_bytes,
-                ),
+                frames=self._frames(channel),
             )
         except UpgradeFailedError as error:
             await trio.aclose_forcefully(stream)
@@ -151,6 +161,16 @@ class UpstreamOpener:
         except BaseException:
             await trio.aclose_forcefully(stream)
             raise
+
+    def _frames(self, channel: Channel) -> FrameReader:
+        """Make the reader of an upstream; the event that the gate waits for is read in any case."""
+        return FrameReader(
+            masked=False,
+            needs_reading=None if channel.first_event else upstream_needs_reading,
+            after_first=upstream_needs_reading,
+            message_bytes=self._limits.message_bytes,
+            parsed_bytes=self._limits.parsed_bytes,
+        )
 
     async def _first_event(self, channel: Channel, leg: Leg) -> Failure | None:
         """Wait for the first event; what came is put back, to be relayed."""

@@ -15,17 +15,21 @@ from rt_proxy.realtime.closing import Ending
 from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.session.session import Session
 from rt_proxy.settings import Limits
+from rt_proxy.tokens.store import TokenStore
 
+#: How many visitors may be here who have no seat: reading a page, being refused, or silent.
+_MOST_STRANGERS = 200
 #: When a client that was refused for want of room may try again, in seconds.
 _RETRY_AFTER = 5
 
 
 @attrs.frozen(eq=False)
 class Guest:
-    """A live session and the token that let it in."""
+    """A live session, and the token that let it in, from the store where it was found."""
 
     session: Session
     token_id: str
+    tokens: TokenStore
 
 
 class Roster:
@@ -41,6 +45,7 @@ class Roster:
         self._seats = 0
         self._per_address: Counter[str] = Counter()
         self._emptied = trio.Event()
+        self._strangers: dict[trio.CancelScope, None] = {}
 
     def __len__(self) -> int:
         """How many seats are taken, by sessions and by openings."""
@@ -53,12 +58,38 @@ class Roster:
     def refuse(self, address: str | None, limits: Limits) -> Refusal | None:
         """Say why a newcomer finds no seat; None: there is one."""
         if self.draining:
-            return refusals.draining(_RETRY_AFTER)
+            return self.farewell()
         if self._seats >= limits.sessions > 0:
             return refusals.at_capacity(_RETRY_AFTER)
         if address is not None and self._per_address[address] >= limits.sessions_per_address > 0:
             return refusals.too_many_from_address(_RETRY_AFTER)
         return None
+
+    def farewell(self) -> Refusal:
+        """Return the refusal of a client that is cut before its answer."""
+        return refusals.draining(_RETRY_AFTER)
+
+    @contextmanager
+    def stranger(self, scope: trio.CancelScope) -> Iterator[None]:
+        """Be a visitor without a seat, until one is taken or the block ends.
+
+        They are as many as sockets allow, and nobody knows them yet; so where they are
+        too many the one that has been here longest is cut, for a client shows itself
+        at once.
+        """
+        self._strangers[scope] = None
+        if len(self._strangers) > _MOST_STRANGERS:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.cancel("too many visitors without a seat")
+        try:
+            yield
+        finally:
+            self._strangers.pop(scope, None)
+
+    def know(self, scope: trio.CancelScope) -> None:
+        """Count a visitor no more among the strangers."""
+        self._strangers.pop(scope, None)
 
     @contextmanager
     def seat(self, address: str | None) -> Iterator[None]:
@@ -79,9 +110,9 @@ class Roster:
                 self._emptied = trio.Event()
 
     @contextmanager
-    def guest(self, session: Session, token_id: str) -> Iterator[None]:
+    def guest(self, session: Session, token_id: str, tokens: TokenStore) -> Iterator[None]:
         """Be known as a live session for as long as the block lasts."""
-        guest = Guest(session, token_id)
+        guest = Guest(session, token_id, tokens)
         self._guests.add(guest)
         try:
             yield

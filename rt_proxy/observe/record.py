@@ -1,6 +1,6 @@
 """The record of a session: one value, one log line.
 
-Written once, when both legs are gone; also for a client that was refused.
+Made once, when the work has ended and before the goodbyes; also for a client that was refused.
 """
 
 import logging
@@ -38,7 +38,7 @@ class SessionRecord:
         upstream_model: The channel's name of it.
         dialect: The client's dialect.
         ended_by: The side that ended it, or that was at fault.
-        ending: One word for why, such as ``client_closed``, ``upstream_lost``, ``refused``.
+        ending: One word for why, such as ``client_closed``, ``upstream_lost``, ``invalid_api_key``.
         close_code: The close code that the client was told, or sent.
         reason: More words about it; they may be a peer's.
         attempts: The channels that failed before, such as ``azure-east: HTTP 401``.

@@ -9,7 +9,7 @@ import enum
 
 import attrs
 
-from rt_proxy.realtime.frames import Fault, FaultKind
+from rt_proxy.realtime.frames import Fault, FaultKind, is_legal_close_code
 from rt_proxy.realtime.refusals import Refusal, error_event
 
 _REASON_BYTES = 123
@@ -133,7 +133,7 @@ FIXED_ENDINGS = (
 
 
 def _passes(code: int) -> bool:
-    return code in (1000, 1001, 1003) or 1007 <= code <= 1014 or 3000 <= code <= 4999
+    return is_legal_close_code(code) and code != 1002
 
 
 def client_closed(code: int, reason: str) -> Ending:
@@ -144,13 +144,16 @@ def client_closed(code: int, reason: str) -> Ending:
 
 def upstream_closed(code: int, reason: str) -> Ending:
     """End because the upstream sent CLOSE; ``code`` is 1005 where it named none."""
-    passes = _passes(code)
+    if _passes(code):
+        return Ending(Side.UPSTREAM, "upstream_closed", code, code, cut_reason(reason))
     return Ending(
         Side.UPSTREAM,
         "upstream_closed",
-        code if passes else 1011,
-        code if passes else 1000,
-        cut_reason(reason or ("" if passes else "upstream_closed")),
+        1011,
+        1000,
+        cut_reason(reason or "upstream_closed"),
+        _UPSTREAM_FAULT,
+        "The upstream closed the connection without a close code that may be passed on.",
     )
 
 

@@ -33,6 +33,7 @@ _RESPONSE_ID = 256
 #: Nor is one that claims more tokens for a response.
 _TOKENS = 1 << 53
 
+_SESSION_UPDATE = b"session.update"
 #: The edit lane: client events that may be changed on their way. All others pass.
 EDITED_CLIENT_EVENTS = frozenset({"session.update"})
 #: The look lane: upstream events that are read and go on as they came. All others pass.
@@ -102,6 +103,9 @@ class Conversation:
 
     def on_client(self, payload: bytes) -> Verdict:
         """Decide on a message from the client: the edit lane."""
+        if _SESSION_UPDATE not in payload and b"\\" not in payload:
+            # Without it to the letter, and without escapes, it can be of no edited type.
+            return _FORWARD
         if not _is_text(payload):
             return _NOT_TEXT
         event = parse_object(payload)

@@ -92,6 +92,7 @@ class FrameReader:
     """Cuts the bytes of one leg into pieces (mutable: it holds the unfinished frame)."""
 
     __slots__ = (
+        "_after_first",
         "_broken",
         "_collecting",
         "_held",
@@ -111,6 +112,7 @@ class FrameReader:
         *,
         masked: bool,
         needs_reading: NeedsReading | None = None,
+        after_first: NeedsReading | None = None,
         message_bytes: int,
         parsed_bytes: int,
         remask: bool = False,
@@ -121,12 +123,14 @@ class FrameReader:
             masked: Whether the peer must mask its frames (a client must, a server must not).
             needs_reading: Which text messages are given whole, as ``Message``; None: every
                 message is, a binary one too.
+            after_first: The rule from the second message on; None: the same.
             message_bytes: The largest message of any kind, in bytes of payload.
             parsed_bytes: The largest message that is given whole.
             remask: Whether frames that go on get a fresh mask (RFC 6455, 10.3).
         """
         self._masked = masked
         self._needs_reading = needs_reading
+        self._after_first = after_first
         self._message_bytes = message_bytes
         self._parsed_bytes = parsed_bytes
         self._remask = remask
@@ -144,10 +148,10 @@ class FrameReader:
         """Whether a frame has begun to arrive and is not whole yet."""
         return bool(self._rest) or self._streaming is not None or self._collecting is not None
 
-    def follow(self, needs_reading: NeedsReading, *, remask: bool = False) -> None:
-        """From the next message on, follow another rule."""
-        self._needs_reading = needs_reading
-        self._remask = remask
+    @property
+    def broken(self) -> bool:
+        """Whether the peer broke the protocol, so that nothing more can be read."""
+        return self._broken
 
     def discard(self) -> None:
         """From now on only control frames matter: read no message, refuse no size."""
@@ -370,7 +374,7 @@ class FrameReader:
         held = self._held
         if held is None:
             if first >= FIN:
-                pieces.append(Message(first & 0x0F, payload, raw))
+                self._give(Message(first & 0x0F, payload, raw), pieces)
                 return
             held = self._held = _Held(first & 0x0F)
         held.payload += payload
@@ -379,7 +383,13 @@ class FrameReader:
             self._held = None
             payload = bytes(held.payload)
             raw = build_frame(held.opcode, payload, masked=self._masked)
-            pieces.append(Message(held.opcode, payload, raw))
+            self._give(Message(held.opcode, payload, raw), pieces)
+
+    def _give(self, message: Message, pieces: list[Piece]) -> None:
+        """Give a message that is read; the first one may change the rule."""
+        pieces.append(message)
+        if self._after_first is not None:
+            self._needs_reading, self._after_first = self._after_first, None
 
     def _release_held(self, pieces: list[Piece]) -> None:
         """Let fragments go on that were kept back only until their message was known."""

@@ -107,6 +107,12 @@ def model_not_allowed(model: str) -> Refusal:
     return _invalid(403, "model_not_found", message, 4004, "model")
 
 
+def transcription_not_allowed() -> Refusal:
+    """Refuse a transcription session, which names no model, to a token that is limited to some."""
+    message = "This token is limited to certain models, and a transcription session names none."
+    return _invalid(403, "model_not_found", message, 4004, "intent")
+
+
 def invalid_intent(intent: str) -> Refusal:
     """Refuse an ``intent`` that is neither ``realtime`` nor ``transcription``."""
     message = f"Invalid intent {intent!r}. Supported values are: 'realtime' and 'transcription'."

@@ -5,13 +5,14 @@ it; when the work has ended the leg reads itself, throwing data away, so that
 the closing handshake can finish and no reset destroys what was sent last.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
 import trio
 
 from rt_proxy.realtime.closing import Side
-from rt_proxy.realtime.framereader import FrameReader, NeedsReading
+from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.frames import (
     CLOSE,
     PING,
@@ -26,6 +27,9 @@ from rt_proxy.realtime.frames import (
 )
 from rt_proxy.session.wire import Wire
 
+#: How long a peer that broke the protocol is read on, so that our CLOSE reaches it; in seconds.
+_BROKEN_GOODBYE = 0.25
+
 #: A legal close code that trio-websocket takes for a fault (wsproto 1.3).
 _UNKNOWN_TO_ENGINE = (1014,)
 
@@ -34,10 +38,16 @@ class ControlEngine(Protocol):
     """What answers pings and holds the closing handshake of one leg."""
 
     async def take(self, frame: bytes) -> None:
-        """Hand over a control frame that came in; returns once it is taken."""
+        """Hand over a control frame that came in; returns once it is taken.
+
+        Cancelling may leave it unanswered.
+        """
 
     async def close(self, code: int, reason: str) -> None:
-        """Send CLOSE and wait for the peer's; where the peer was first, for our reply."""
+        """Send CLOSE and wait for the peer's; where the peer was first, for our reply.
+
+        Cancelling ends the waiting; a CLOSE that was half written taints the wire.
+        """
 
 
 class Leg:
@@ -107,10 +117,6 @@ class Leg:
     def awaits_pong(self) -> bool:
         """Whether our last ping has not been answered."""
         return self._ping is not None
-
-    def follow(self, needs_reading: NeedsReading, *, remask: bool = False) -> None:
-        """From the next message on, read only what the rule says."""
-        self._frames.follow(needs_reading, remask=remask)
 
     def unread_first(self, piece: Piece) -> None:
         """Put a piece back; the next read gives it first."""
@@ -246,14 +252,18 @@ class Leg:
             return
         if event is not None and not self.message_open:
             await self.send_event(event)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._discard_until_close)
-            await self._engine.close(code, reason)
-            nursery.cancel_scope.cancel("the closing handshake is over")
+        # Where the peer broke the protocol its CLOSE cannot be told from garbage any more.
+        patience = _BROKEN_GOODBYE if self._frames.broken else math.inf
+        with trio.move_on_after(patience):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._discard_until_close)
+                await self._engine.close(code, reason)
+                nursery.cancel_scope.cancel("the closing handshake is over")
 
     async def _discard_until_close(self) -> None:
         self._frames.discard()
-        pieces = self._frames.feed(b"")
+        pieces = [*self._pieces, *self._frames.feed(self._unread)]
+        self._pieces, self._unread = (), b""
         while True:
             for piece in pieces:
                 if isinstance(piece, Close):

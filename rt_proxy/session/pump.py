@@ -39,11 +39,22 @@ class Pump:
     """One direction of a session (mutable: it gathers what goes out next).
 
     Attributes:
+        send_failed: It ended because a leg could not be written. The pump that reads that leg
+            may still find there what the peer said last.
         tally: What went through.
         stopped: Set it, and the pump sends nothing more after the send that is under way.
     """
 
-    __slots__ = ("_decide", "_message_open", "_outgoing", "_sink", "_source", "stopped", "tally")
+    __slots__ = (
+        "_decide",
+        "_message_open",
+        "_outgoing",
+        "_sink",
+        "_source",
+        "send_failed",
+        "stopped",
+        "tally",
+    )
 
     def __init__(self, source: Leg, sink: Leg, decide: Callable[[bytes], Verdict]) -> None:
         """Join two legs.
@@ -58,6 +69,7 @@ class Pump:
         self._decide = decide
         self._outgoing: list[bytes | memoryview] = []
         self._message_open = False
+        self.send_failed = False
         self.stopped = False
         self.tally = Tally()
 
@@ -86,6 +98,7 @@ class Pump:
                 self.tally.events += 1
                 await self._follow(self._decide(piece.payload), piece)
             case Control():
+                await self._flush()
                 await self._source.take_control(piece)
             case Close():
                 self._source.note_close(piece)
@@ -109,7 +122,7 @@ class Pump:
                 try:
                     await self._source.send_event(payload)
                 except trio.BrokenResourceError:
-                    raise _SessionOver(_lost(self._source.side)) from None
+                    raise self._cannot_send_to(self._source) from None
                 self._source.data_at = trio.current_time()
             case Ending():
                 await self._flush()
@@ -128,8 +141,12 @@ class Pump:
         try:
             await self._sink.send(frames, message_open=self._message_open)
         except trio.BrokenResourceError:
-            raise _SessionOver(_lost(self._sink.side)) from None
+            raise self._cannot_send_to(self._sink) from None
         self._source.data_at = trio.current_time()
+
+    def _cannot_send_to(self, leg: Leg) -> _SessionOver:
+        self.send_failed = True
+        return _SessionOver(_lost(leg.side))
 
     @property
     def _from_client(self) -> bool:

@@ -5,7 +5,7 @@ then the work is cancelled, the record is made, and both legs are closed in
 parallel, each told what ``closing.py`` allows.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -20,6 +20,10 @@ from rt_proxy.settings import Timeouts
 
 #: How long goodbyes may take where the session was cancelled from outside, in seconds.
 _CANCELLED_GOODBYE = 0.25
+#: How long sends that are under way may take to finish when the session has ended, in seconds.
+_LAST_SENDS = 0.5
+#: How long a leg that cannot be written any more is read for its last words, in seconds.
+_LAST_WORDS = 0.5
 
 
 class Session:
@@ -75,10 +79,8 @@ class Session:
         Args:
             report: Called once, when the work has ended and before the goodbyes.
         """
-        goodbye, shield = _CANCELLED_GOODBYE, True
         try:
             await self._work()
-            goodbye, shield = self._timeouts.goodbye, False
         except Exception:
             self.end(closing.INTERNAL_ERROR)
             raise
@@ -86,8 +88,7 @@ class Session:
             self.end(closing.CUT)
             ending = self.ending or closing.CUT
             report(ending)
-            with trio.move_on_after(goodbye, shield=shield):
-                await self._say_goodbye(ending)
+            await self._part(ending)
 
     def _on_upstream(self, payload: bytes) -> Verdict:
         was_in_progress = self.response_in_progress
@@ -107,18 +108,25 @@ class Session:
             quiet_since=self._quiet_since,
         )
         async with trio.open_nursery() as work:
-            work.start_soon(self._end_with, self._up.run)
-            work.start_soon(self._end_with, self._down.run)
-            work.start_soon(self._end_with, watchdog.run)
+            work.start_soon(self._relay, self._up)
+            work.start_soon(self._relay, self._down)
+            work.start_soon(self._watch, watchdog)
             await self._ended.wait()
-            with trio.move_on_after(self._timeouts.goodbye):
+            with trio.move_on_after(_LAST_SENDS):
                 await self._let_sends_finish()
             work.cancel_scope.cancel("the session has ended")
 
-    async def _end_with(self, part: Callable[[], Awaitable[Ending | None]]) -> None:
-        ending = await part()
-        if ending is not None:
-            self.end(ending)
+    async def _relay(self, pump: Pump) -> None:
+        ending = await pump.run()
+        if ending is None:
+            return
+        if pump.send_failed:
+            with trio.move_on_after(_LAST_WORDS):
+                await self._ended.wait()
+        self.end(ending)
+
+    async def _watch(self, watchdog: Watchdog) -> None:
+        self.end(await watchdog.run())
 
     async def _let_sends_finish(self) -> None:
         """Wait for frames that are half out, except on the leg that is stuck."""
@@ -127,10 +135,24 @@ class Session:
         if self.ending is not closing.UPSTREAM_STALLED:
             await self._upstream.wire.wait_sent()
 
-    async def _say_goodbye(self, ending: Ending) -> None:
+    async def _part(self, ending: Ending) -> None:
+        """Say goodbye to both sides; a cancellation only hurries it."""
+        deadline = trio.current_time() + self._timeouts.farewell
+        goodbye = trio.CancelScope(deadline=deadline, shield=True)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._close_client, ending)
-            nursery.start_soon(self._upstream.close, ending.upstream_code, ending.reason)
+            nursery.start_soon(_hurry_when_cancelled, goodbye)
+            with goodbye:
+                async with trio.open_nursery() as legs:
+                    legs.start_soon(self._close_client, ending)
+                    legs.start_soon(self._upstream.close, ending.upstream_code, ending.reason)
+            nursery.cancel_scope.cancel("goodbye has been said")
 
     async def _close_client(self, ending: Ending) -> None:
         await self._client.close(ending.client_code, ending.reason, event=ending.event())
+
+
+async def _hurry_when_cancelled(goodbye: trio.CancelScope) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        goodbye.deadline = min(goodbye.deadline, trio.current_time() + _CANCELLED_GOODBYE)

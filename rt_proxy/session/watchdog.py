@@ -137,6 +137,14 @@ class Watchdog:
             since = leg.wire.sending_since
             send_stall = no_limit_if_zero(timeouts.send_stall)
             yield (now if since is None else since) + send_stall, _SEND_STALLED[leg.side]
-            waiting = leg.wire.receiving_since if leg.mid_frame else None
+            waiting = self._frame_awaited_since(leg)
             frame_stall = no_limit_if_zero(timeouts.frame_stall)
             yield (now if waiting is None else waiting) + frame_stall, _FRAME_STALLED[leg.side]
+
+    def _frame_awaited_since(self, leg: Leg) -> float | None:
+        """Return since when a leg owes the rest of a frame, or of a message that has gone on."""
+        sink = self._upstream if leg is self._client else self._client
+        if leg.mid_frame:
+            return leg.wire.receiving_since
+        reading = leg.wire.receiving_since is not None
+        return leg.data_at if sink.message_open and reading else None

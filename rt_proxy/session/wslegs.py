@@ -221,15 +221,14 @@ async def open_leg(
                 extra_headers=list(headers),
             )  # fmt: skip
         guard.on_end = lambda: None
-    finally:
+        answer = answers[0] if answers else NotUpgraded(None, "the connection was closed")
+        if isinstance(answer, NotUpgraded):
+            raise UpgradeFailedError(answer.why, answer.status)
         if connection is None:
-            tap.finish()
-    answer = answers[0] if answers else NotUpgraded(None, "the connection was closed")
-    if isinstance(answer, NotUpgraded):
+            raise UpgradeFailedError("the 101 answer is not valid", 101)
+    except BaseException:
         tap.finish()
-        raise UpgradeFailedError(answer.why, answer.status)
-    if connection is None:
-        raise UpgradeFailedError("the 101 answer is not valid", 101)
+        raise
     engine = _Engine(connection, tap)
     return Leg(Side.UPSTREAM, wire, engine, frames, masks=True, unread=answer.rest)
 

@@ -24,7 +24,7 @@ import trio
 from rt_proxy.errors import TokenStoreError
 from rt_proxy.tokens.store import MemoryTokenStore, TokenTable
 from rt_proxy.tokens.token import Token, as_utc, problems
-from rt_proxy.tomlvalues import exactly
+from rt_proxy.tomlvalues import exactly, syntax_problem
 
 _log = logging.getLogger("rt_proxy.tokens")
 
@@ -159,7 +159,7 @@ def parse(content: bytes) -> tuple[Token, ...]:
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"is not valid TOML: {error}") from None
+        raise ValueError(syntax_problem(error)) from None
     try:
         rows = exactly(list, document.pop("tokens", []))
     except TypeError as error:

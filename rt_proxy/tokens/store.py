@@ -6,7 +6,7 @@ and ``tokens/file.py`` keeps it in a file. No HTTP and no files here.
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Protocol
 
@@ -90,7 +90,9 @@ class TokenTable:
             raise TokenStoreError(f"{field}: {reason}")
         if other := self.find(token.name):
             state = ", which is revoked" if other.disabled else ""
-            raise TokenStoreError(f"name: {token.name!r} is taken by {other.id}{state}")
+            raise TokenStoreError(
+                f"name: {token.name!r} is taken by {other.id}{state}; choose another name"
+            )
         if self.find(token.id) or token.sha256 in self._by_hash:
             raise TokenStoreError(f"{token.id} is there already, or its secret is")
         return TokenTable((*self.rows, token))
@@ -147,7 +149,7 @@ class MemoryTokenStore:
         self,
         name: str,
         *,
-        now: datetime,
+        now: datetime | None = None,
         models: Iterable[str] = (),
         default_model: str | None = None,
         expires: datetime | None = None,
@@ -156,7 +158,7 @@ class MemoryTokenStore:
 
         Args:
             name: The operator's word for it; must be new, also among revoked tokens.
-            now: When it is made (with an offset).
+            now: When it is made (with an offset); None: at present.
             models: The models it may use; empty: any.
             default_model: The model of a client that names none; None: the proxy's own.
             expires: From when on it lets nobody in (with an offset); None: never.
@@ -166,11 +168,12 @@ class MemoryTokenStore:
             ValueError: A moment has no offset.
         """
         secret = new_secret()
+        created = datetime.now(UTC).replace(microsecond=0) if now is None else as_utc(now)
         token = Token(
             id=new_id(),
             name=name,
             sha256=hash_secret(secret),
-            created=as_utc(now),
+            created=created,
             expires=None if expires is None else as_utc(expires),
             models=tuple(models),
             default_model=default_model,

@@ -20,8 +20,8 @@ ANY_MODEL = "*"
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _HASH = re.compile(r"[0-9a-f]{64}")
-_DURATION = re.compile(r"([0-9]{1,9})([dhms])")
-_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_DURATION = re.compile(r"([0-9]{1,9})([wdhms])")
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _LONGEST = timedelta(days=36_500)
 
 
@@ -55,7 +55,12 @@ class Token:
 
     def allows(self, model: str) -> bool:
         """Say whether the token may use a model, by the name that clients give it."""
-        return not self.models or model in self.models or ANY_MODEL in self.models
+        return self.allows_any or model in self.models
+
+    @property
+    def allows_any(self) -> bool:
+        """Whether it may use every model."""
+        return not self.models or ANY_MODEL in self.models
 
 
 def new_id() -> str:
@@ -89,14 +94,14 @@ def as_utc(moment: datetime) -> datetime:
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the lifetime that ``30d``, ``12h``, ``90m`` or ``45s`` names.
+    """Return the lifetime that ``2w``, ``30d``, ``12h``, ``90m`` or ``45s`` names.
 
     Raises:
         ValueError: The text is no such lifetime.
     """
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a duration such as 30d, 12h, 90m or 45s")
+        raise ValueError(f"{text!r} is not a duration such as 2w, 30d, 12h, 90m or 45s")
     number, unit = match.groups()
     duration = timedelta(**{_UNITS[unit]: int(number)})
     if not timedelta(0) < duration <= _LONGEST:

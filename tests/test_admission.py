@@ -1,0 +1,160 @@
+"""Facts about who is let in, and to what."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from rt_proxy.channels import Channel, make_channels
+from rt_proxy.listener.admission import Ticket, admit, authenticate
+from rt_proxy.realtime.dialects import Dialect
+from rt_proxy.realtime.hello import Hello
+from rt_proxy.realtime.refusals import Refusal
+from rt_proxy.settings import ChannelSettings, Secret, Settings
+from rt_proxy.tokens.store import MemoryTokenStore
+from rt_proxy.tokens.token import Token
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def hello(**fields: Any) -> Hello:
+    """Return a hello of a GA client that names nothing."""
+    given = {
+        "path": "/v1/realtime",
+        "azure": False,
+        "dialect": Dialect.GA,
+        "model": None,
+        "intent": None,
+        "credential": None,
+        "offers_realtime": False,
+        "websocket_key": "x",
+    }
+    return Hello(**(given | fields))
+
+
+def channels(*models: Mapping[str, str], **fields: Any) -> tuple[Channel, ...]:
+    """Return channels with these models, the first of the highest priority."""
+    return make_channels(
+        Settings(
+            channels=tuple(
+                ChannelSettings(
+                    f"channel-{index}",
+                    "compatible",
+                    names,
+                    base_url="ws://127.0.0.1:9/v1",
+                    auth="none",
+                    priority=-index,
+                    **fields,
+                )
+                for index, names in enumerate(models)
+            )
+        )
+    )
+
+
+def token(**fields: Any) -> Token:
+    """Return a token that may use everything."""
+    return Token("tok_1", "tester", "0" * 64, NOW, **fields)
+
+
+def admitted(
+    asked: Hello,
+    *,
+    holder: Token | None = None,
+    served: tuple[Channel, ...] | None = None,
+    default_model: str | None = None,
+) -> Ticket | Refusal:
+    """Decide on a hello."""
+    return admit(
+        asked,
+        holder or token(),
+        channels({"a": "up-a"}, {"b": "up-b"}) if served is None else served,
+        default_model=default_model,
+        random=Random(0),
+    )
+
+
+def code_of(decision: Ticket | Token | Refusal) -> tuple[int, str, int | None]:
+    """Return how a refusal is told."""
+    assert isinstance(decision, Refusal)
+    return decision.status, decision.code, decision.close_code
+
+
+def test_authenticate() -> None:
+    """A token lets in whoever holds its secret, until it is disabled or has expired."""
+    store = MemoryTokenStore()
+    good, secret = store.add("good", now=NOW)
+    _, brief = store.add("brief", now=NOW, expires=NOW + timedelta(seconds=1))
+    _, off = store.add("off", now=NOW)
+    store.revoke("off")
+    assert authenticate(secret, store, NOW) == good
+    assert isinstance(authenticate(brief, store, NOW), Token)
+    later = NOW + timedelta(seconds=1)
+    for credential, at in [(None, NOW), (Secret("x"), NOW), (off, NOW), (brief, later)]:
+        refusal = authenticate(credential, store, at)
+        assert code_of(refusal) == (401, "invalid_api_key", 3000)
+        assert isinstance(refusal, Refusal)
+        assert credential is None or credential.reveal() not in refusal.body().decode()[30:60]
+
+
+@pytest.mark.parametrize(
+    ("named", "of_token", "of_settings", "expected"),
+    [
+        ("b", "a", "a", "b"),
+        (None, "b", "a", "b"),
+        (None, None, "b", "b"),
+        (None, None, None, "a"),
+    ],
+)
+def test_the_model(
+    named: str | None, of_token: str | None, of_settings: str | None, expected: str
+) -> None:
+    """The client's model, else the token's, else the settings', else the first channel's."""
+    decision = admitted(
+        hello(model=named), holder=token(default_model=of_token), default_model=of_settings
+    )
+    assert isinstance(decision, Ticket)
+    assert decision.model == expected
+    assert [channel.upstream_model(expected) for channel in decision.channels] == [f"up-{expected}"]
+
+
+def test_refusals() -> None:
+    """What cannot be served is refused with the code of its kind."""
+    assert code_of(admitted(hello(intent="dance"))) == (400, "invalid_intent", 4000)
+    assert code_of(admitted(hello(intent=""))) == (400, "invalid_intent", 4000)
+    assert code_of(admitted(hello(model="no"))) == (404, "model_not_found", 4004)
+    assert code_of(admitted(hello(model="b"), holder=token(models=("a",)))) == (
+        403,
+        "model_not_found",
+        4004,
+    )
+    assert code_of(admitted(hello(), served=channels({"*": "*"}))) == (400, "missing_model", 4000)
+
+
+def test_an_unknown_model_is_not_told_apart_by_the_token() -> None:
+    """A model that is not there is unknown, whatever the token may use."""
+    decision = admitted(hello(model="no"), holder=token(models=("a",)))
+    assert code_of(decision) == (404, "model_not_found", 4004)
+
+
+def test_dialects() -> None:
+    """A channel serves clients of its own dialect, and the others are told so."""
+    beta = channels({"a": "a"}, dialect="beta")
+    assert code_of(admitted(hello(model="a"), served=beta)) == (404, "model_not_found", 4004)
+    decision = admitted(hello(model="a", dialect=Dialect.BETA), served=beta)
+    assert isinstance(decision, Ticket)
+    assert code_of(admitted(hello(model="a", dialect=Dialect.BETA))) == (
+        400,
+        "beta_api_shape_disabled",
+        4000,
+    )
+
+
+def test_transcription() -> None:
+    """A transcription session has no model, and any channel may serve it."""
+    decision = admitted(hello(intent="transcription", model="b"), holder=token(models=("a",)))
+    assert isinstance(decision, Ticket)
+    assert decision.model is None
+    assert len(decision.channels) == 2
