@@ -66,7 +66,7 @@ PLAIN_ROOMS = {"realtime", "session", "listener"}
 TESTED_IN = {"cli": "cli_main", "cli.signals": "cli_serve"}
 #: Modules without a test module of their own, and why.
 WITHOUT_TESTS = {
-    "cli.help": "an option and an epilog, in the tests of every command",
+    "cli.help": "options and lines to paste, in the tests of the commands",
     "realtime.framerules": "each rule has a test of its own among those of the frame reader",
     "tomlvalues": "what a type is called, in the tests of the config and the token file",
     "cli.outcome": "three exit statuses and one line of output, in the tests of every command",

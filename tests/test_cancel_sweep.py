@@ -14,8 +14,16 @@ from kit import Client, House, Upstream, open_house
 from trio.testing import MockClock
 
 from rt_proxy.channels import Channel, UpstreamRequest
+from rt_proxy.settings import ChannelSettings
 
 pytestmark = pytest.mark.log_says("session ended")
+
+
+@pytest.fixture
+def socket_clock() -> MockClock:
+    """Jump only when nothing has happened for a while: the kernel may be about to wake us."""
+    return MockClock(autojump_threshold=0.02)
+
 
 #: What the two far ends do: they get the house, the client and how to wait for an upstream.
 Play = Callable[[House, Client, trio.Nursery], Awaitable[None]]
@@ -59,14 +67,14 @@ class _Sweep:
         house.proxy._dial_tcp = dial_and_keep
         house.tokens.refresh = refresh_and_note  # type: ignore[method-assign]
 
-    async def run(self, play: Play, steps: int) -> bool:
+    async def run(self, play: Play, steps: int, kind: str) -> bool:
         """Run a visit that is cancelled after so many steps; False: it was over before."""
         self.near.clear()
         self.house.records.clear()
         self.house.forget_dials()
         self.knocked = False
         tasks = trio.lowlevel.current_statistics().tasks_living
-        far, near = await kit.stream_pair("memory")
+        far, near = await kit.stream_pair(kind)
         client = Client(far, near)
         scope = trio.CancelScope()
         watch = _CancelAfter(scope, steps)
@@ -190,28 +198,47 @@ PLAYS = [
 ]
 
 
+async def sweep_over(
+    house: House, play: Play, monkeypatch: pytest.MonkeyPatch, *, kind: str, stride: int
+) -> int:
+    """Run a visit until it is over before it is cancelled, and return how many steps that took."""
+    sweep = _Sweep(house)
+    steps = 1
+    while True:
+        # The order of tasks in a step is by chance: the same chance for the same step.
+        monkeypatch.setattr("trio._core._run._r", Random(steps))
+        try:
+            if not await sweep.run(play, steps, kind):
+                break
+        except BaseException as error:
+            error.add_note(f"cancelled after {steps} steps of {play.__name__}")
+            raise
+        steps += stride
+    house.records.clear()
+    return steps
+
+
+def channels_for(play: Play) -> list[ChannelSettings]:
+    """Return as many channels as a play needs."""
+    names = ("a",) if play is whole_session else ("a", "b", "c")
+    return [kit.channel(name, priority=-index) for index, name in enumerate(names)]
+
+
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__)
 async def test_cancelled_at_every_step(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, play: Play
 ) -> None:
     """Wherever a visit is cancelled: streams closed, one record, no error, no task, and soon."""
-    names = ("a", "b", "c")
-    channels = [kit.channel(name, priority=-index) for index, name in enumerate(names)]
-    if play is whole_session:
-        channels = channels[:1]
-    async with open_house(*channels, still_serves=False) as house:
-        sweep = _Sweep(house)
-        steps = 1
-        while True:
-            # The order of tasks in a step is by chance: the same chance for the same step.
-            monkeypatch.setattr("trio._core._run._r", Random(steps))
-            try:
-                if not await sweep.run(play, steps):
-                    break
-            except BaseException as error:
-                error.add_note(f"cancelled after {steps} steps of {play.__name__}")
-                raise
-            steps += 1
-        print(play.__name__, steps)
-        house.records.clear()
+    async with open_house(*channels_for(play), still_serves=False) as house:
+        steps = await sweep_over(house, play, monkeypatch, kind="memory", stride=1)
         assert steps > 20
+
+
+@pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__)
+async def test_cancelled_over_tls(
+    socket_clock: MockClock, monkeypatch: pytest.MonkeyPatch, play: Play
+) -> None:
+    """The same over sockets and TLS on both sides, and no descriptor is left."""
+    channels = channels_for(play)
+    async with open_house(*channels, still_serves=False, upstream_kind="tls upstream") as house:
+        await sweep_over(house, play, monkeypatch, kind="tls client", stride=13)

@@ -87,9 +87,7 @@ async def read(peer: kit.Peer, answers: bool) -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-async def test_chaos(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
+async def test_chaos(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Whatever they do: both streams closed, one record, no fault, no task, still serving."""
     random = Random(seed)
     monkeypatch.setattr("trio._core._run._r", Random(seed))

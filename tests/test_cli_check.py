@@ -55,7 +55,9 @@ def test_ok() -> None:
     """One line on stdout says what the settings amount to, and the status is 0."""
     result = run(GOOD)
 
-    assert result.stdout == ("config.toml: ok, 2 channels, 3 models, listening on 127.0.0.1:8080\n")
+    assert result.stdout == (
+        "config.toml: ok, 2 channels, 3 models, would listen on 127.0.0.1:8080\n"
+    )
     assert result.stderr == ""
     assert result.exit_code == 0
 
@@ -71,7 +73,7 @@ def test_counts_models(models: str, said: str) -> None:
         '[listen]\nhost = "::"\nport = 80\n'
     )
 
-    assert result.stdout == f"config.toml: ok, 1 channel, {said}, listening on [::]:80\n"
+    assert result.stdout == f"config.toml: ok, 1 channel, {said}, would listen on [::]:80\n"
 
 
 def test_names_what_is_not_in_force() -> None:
@@ -93,6 +95,17 @@ def test_every_problem_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_files_are_not_left_for_later() -> None:
+    """What is wrong with TLS files and the token file is told along with the rest, in its place."""
+    Path("tokens.toml").write_text("nonsense")
+    head = TLS + 'port = "8080"\n[tokens]\nfile = "tokens.toml"\n'
+    lines = run(head + GOOD.replace('"simulator"\nmodels', '"nobody"\nmodels')).stderr.splitlines()
+
+    assert [line.split(": ")[1] for line in lines] == [
+        "listen.tls.cert", "listen.tls.key", "listen.port", "tokens.file", "channels[0].provider",
+    ]  # fmt: skip
+
+
 def test_config_option() -> None:
     """Another file is checked, and named as it was given."""
     Path("folder").mkdir()
@@ -107,7 +120,11 @@ def test_no_config_file() -> None:
     """A missing file is one line that says how to make one, and no wrong argument."""
     result = CliRunner().invoke(check, [])
 
-    assert_problems(result, "there is no such file; make one with: rt-proxy init DIR")
+    assert_problems(
+        result,
+        "there is no such file; make one with rt-proxy init DIR, "
+        "or name another with --config FILE",
+    )
 
 
 def test_changes_nothing(tmp_path: Path) -> None:

@@ -79,6 +79,16 @@ def test_help(names: tuple[str, ...]) -> None:
     assert re.search(f"(?m)^ +rt-proxy {' '.join(names)}", examples)
 
 
+@pytest.mark.parametrize("group", [(), ("token",)], ids=" ".join)
+def test_summaries_are_whole(group: tuple[str, ...]) -> None:
+    """In a terminal of 80 columns no command's summary is cut."""
+    outcome = RUNNER.invoke(main, [*group, "--help"], terminal_width=80)
+
+    _, _, commands = outcome.stdout.partition("Commands:\n")
+    assert commands
+    assert "..." not in commands
+
+
 @pytest.mark.parametrize("names", COMMANDS, ids=" ".join)
 def test_wrong_arguments(names: tuple[str, ...]) -> None:
     """An option that does not exist is a wrong argument: status 2."""

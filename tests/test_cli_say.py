@@ -130,6 +130,37 @@ def test_refusal_by_http(serve: Serve) -> None:
     ]
 
 
+@pytest.mark.log_says("session ended")
+def test_hint_to_name_a_model(serve: Serve) -> None:
+    """Where the server wants a model, the option to name one is told."""
+    served = serve(SIMULATOR)
+
+    result = run(served, "Hello")
+
+    assert result.exit_code == 1
+    assert "missing_model" in result.stderr
+    assert result.stderr.splitlines()[-1] == "rt-proxy: name a model with --model"
+
+
+def test_hint_to_give_a_token(simulated: Served) -> None:
+    """Where the server wants a token and none was given, the ways to give one are told."""
+    result = run(simulated, "Hello", token=" ")
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "rt-proxy: there was no token: set RT_PROXY_TOKEN, or use --token-file FILE"
+    )
+
+
+def test_url_with_realtime(simulated: Served) -> None:
+    """A URL that has the end which is added is taken as well."""
+    arguments = ["Hello", "--text", "--token", simulated.token]
+
+    result = CliRunner().invoke(say, [*arguments, "--url", f"{simulated.url}/realtime"])
+
+    assert result.exit_code == 0, result.stderr
+
+
 def test_nobody_listens() -> None:
     """A port that nobody listens on is one line, and the status is 1."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -209,12 +240,15 @@ def test_token_file_that_has_none(simulated: Served, content: bytes | None, prob
     ("arguments", "problem"),
     [
         ([], "Missing argument 'TEXT'"),
+        ([""], "there is nothing to say in it"),
+        ([" \n"], "there is nothing to say in it"),
         (["Hello", "--url", "ftp://x"], "the URL must start with https://"),
         (["Hello", "--save", "a.wav", "--text"], "--save needs a spoken answer"),
         (["Hello", "--token", "a", "--token-file", "b"], "not both"),
         (["Hello", "--token", "two words"], "the token must be ASCII characters"),
         (["Hello", "--timeout", "0"], "it must be more than 0"),
         (["Hello", "--timeout", "nan"], "it must be more than 0"),
+        (["Hello", "--timeout", "abc"], "'abc' is not a valid number of seconds."),
         (["half a \udcc3 character"], "it is not UTF-8"),
     ],
 )

@@ -176,7 +176,8 @@ def test_port_in_use(tmp_path: Path) -> None:
 
     assert outcome.returncode == 1
     assert outcome.stderr == (
-        f"rt-proxy: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+        f"rt-proxy: cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "give another --port\n"
     )
 
 
@@ -187,3 +188,18 @@ def test_unknown_fault(tmp_path: Path, fault: str) -> None:
 
     assert outcome.returncode == 2
     assert "--fault" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("--port", "'abc' is not a valid whole number."),
+        ("--pace", "'abc' is not a valid number."),
+    ],
+)
+def test_no_number(tmp_path: Path, option: str, problem: str) -> None:
+    """What is no number is refused in words for people."""
+    outcome = run(tmp_path, "simulate", option, "abc")
+
+    assert outcome.returncode == 2
+    assert problem in outcome.stderr

@@ -98,6 +98,7 @@ def test_used_name(revoked: bool) -> None:
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.startswith("rt-proxy: name: 'alice' is taken by tok_")
+    assert result.stderr.endswith("; choose another name\n")
 
 
 @pytest.mark.parametrize(
@@ -269,8 +270,21 @@ def test_config_option(command: tuple[str, ...], folder: Path) -> None:
 
     assert missing.exit_code == 1
     assert missing.stdout == ""
-    assert missing.stderr.startswith("rt-proxy: none.toml: ")
+    assert missing.stderr == (
+        "none.toml: there is no such file; make one with rt-proxy init DIR, "
+        "or name another with --config FILE\n"
+    )
     assert list((folder / "state").iterdir()) == []
+
+
+def test_hints_name_the_config(folder: Path) -> None:
+    """A command to paste has the --config that was given, and none where it is the default."""
+    (folder / "my config.toml").write_text("")
+    for option, said in ((), ""), (("--config", "my config.toml"), " --config 'my config.toml'"):
+        empty = done("list", *option)
+        nobody = run("show", "nobody", *option)
+        assert empty.stderr.endswith(f"Make one: rt-proxy token add NAME{said}\n")
+        assert nobody.stderr.endswith(f"; see: rt-proxy token list{said}\n")
 
 
 def test_other_problems_of_the_config_do_not_matter(folder: Path) -> None:

@@ -134,11 +134,24 @@ async def test_over_tls(tmp_path: Path) -> None:
         url, secret, _ = await serve_proxy(nursery, settings)
         reply = await ask(url, token=secret, dial=trusting)
         stranger = await ask(url, token=secret)
+        without_tls = await ask(url.replace("https", "http"), token=secret)
         nursery.cancel_scope.cancel()
 
     assert url.startswith("https://")
     assert reply.completed
     assert "TLS: " in stranger.problems[0]
+    assert without_tls.problems[0].endswith("; does the server speak https (wss)?")
+
+
+async def test_tls_where_there_is_none() -> None:
+    """A server without TLS that is asked for it is told of in plain words."""
+    async with trio.open_nursery() as nursery:
+        reply = await ask((await simulate(nursery)).replace("ws:", "wss:"))
+        nursery.cancel_scope.cancel()
+
+    assert reply.problems[0].endswith(
+        ": no TLS could be agreed on; does the server speak http (ws)?"
+    )
 
 
 def trusting_context(authority: trustme.CA) -> ssl.SSLContext:
@@ -248,8 +261,11 @@ async def test_wrong_port() -> None:
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "refused: the answer is not HTTP"),
-        (b"", "refused: the connection was closed"),
+        (
+            b"SSH-2.0-OpenSSH_9.6\r\n",
+            "refused: the answer is not HTTP; does the server speak https (wss)?",
+        ),
+        (b"", "refused: the connection was closed; does the server speak https (wss)?"),
         (b"HTTP/1.1 404 Not Found\r\n\r\n", "refused: HTTP 404"),
         (b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", "refused: HTTP 302"),
         (

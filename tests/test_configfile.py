@@ -172,8 +172,24 @@ class TestFile:
             load_settings(tmp_path / "no.toml")
 
         assert str(caught.value) == (
-            f"{tmp_path}/no.toml: there is no such file; make one with: rt-proxy init DIR"
+            f"{tmp_path}/no.toml: there is no such file; make one with rt-proxy init DIR, "
+            "or name another with --config FILE"
         )
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            ("[log]\n[log]\n", "Cannot declare [log] twice (at line 2, column 5)"),
+            (
+                "[listen.tls]\n[listen.tls]",
+                "Cannot declare [listen.tls] twice (at line 2, column 12)",
+            ),
+            ('["it\'s"]\n["it\'s"]', "Cannot declare [it's] twice (at line 2, column 8)"),
+        ],
+    )
+    def test_table_twice(self, load: Load, content: str, problem: str) -> None:
+        """A table that is there twice is named as in the file."""
+        assert problems(load, content) == (f"is not valid TOML: {problem}",)
 
     def test_folder(self, tmp_path: Path) -> None:
         """What cannot be read is named with the reason."""
@@ -246,8 +262,37 @@ class TestPlaces:
         """An unknown setting is a mistake, and the nearest known one is suggested."""
         assert problems(load, f'{CHANNEL}wieght = 1\n[Limits]\n[log]\nzzz = "hush"\n') == (
             "channels[0].wieght: unknown setting; did you mean weight?",
-            "log.zzz: unknown setting; known here: format, level",
             "Limits: unknown setting; did you mean limits?",
+            "log.zzz: unknown setting; known here: format, level",
+        )
+
+    def test_order_of_the_file(self, load: Load) -> None:
+        """Problems come as their places do in the file, whatever finds them; the missing last."""
+        text = (
+            '[limits]\nsessions = -1\nhead_bytes = "1"\n'
+            '[[channels]]\nname = "a b"\nprovider = "openai"\nmodels = []\n'
+            '[prices."a.b"]\ntext_in = -1\n[listen]\nport = "1"\n'
+        )
+        places = [problem.partition(": ")[0] for problem in problems(load, text)]
+
+        assert places == [
+            "limits.sessions", "limits.head_bytes",
+            "channels[0].api_key", "channels[0].name", "channels[0].models",
+            'prices."a.b".text_in', "listen.port",
+        ]  # fmt: skip
+
+    def test_inspection(self, tmp_path: Path) -> None:
+        """What an inspection finds is told with the rest, but not where a mistake is already."""
+        path = tmp_path / "config.toml"
+        path.write_text(f'[tokens]\nfile = 5\n{CHANNEL}[listen]\nport = "1"\n')
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings(path, {}, inspect=lambda _: ("channels[0]: bad", "tokens.file: bad"))
+
+        assert caught.value.problems == (
+            "tokens.file: must be a string, not an integer",
+            "channels[0]: bad",
+            "listen.port: must be an integer, not a string",
         )
 
     def test_no_channels(self, load: Load) -> None:

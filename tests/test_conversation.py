@@ -142,7 +142,12 @@ class TestModelOfTheClient:
         assert conversation().on_client(payload) == Forward()
 
     @pytest.mark.parametrize(
-        "payload", [b'{"type":"session.update\xff"}', b"\xff", b"\xed\xa0\x80"]
+        "payload",
+        [
+            b'{"type":"session.update\xff"}',
+            b'{"type":"session.update","session":{"instructions":"\xed\xa0\x80"}}',
+            b'{"\\u0074ype":"\xff"}',
+        ],
     )
     def test_what_is_not_utf8_ends_the_session(self, payload: bytes) -> None:
         """A text message that is not UTF-8 is a fault of the client: 1007 (RFC 6455, 8.1)."""
@@ -150,6 +155,11 @@ class TestModelOfTheClient:
         assert isinstance(ending, Ending)
         assert (ending.side, ending.word) == (closing.Side.CLIENT, "protocol_error")
         assert (ending.client_code, ending.upstream_code) == (1007, 1000)
+
+    @pytest.mark.parametrize("payload", [b"\xff", b'{"a":"\xff","type":"x"}'])
+    def test_what_cannot_be_edited_is_not_read(self, payload: bytes) -> None:
+        """What can be no ``session.update`` goes on without being decoded or parsed."""
+        assert conversation().on_client(payload) == Forward()
 
     @pytest.mark.parametrize("depth", [*range(850, 1_000), 2_000, 50_000])
     def test_no_depth_is_too_deep(self, depth: int) -> None:

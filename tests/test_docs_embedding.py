@@ -84,7 +84,7 @@ def test_every_block_is_run_here() -> None:
 async def test_serve_where_the_settings_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first program serves, tells its URL, drains and comes to its end."""
+    """The first program makes a token, serves, tells its URL, drains and comes to its end."""
     (tmp_path / "config.toml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
     main = run_block("Serve where the settings say")["main"]
@@ -92,7 +92,9 @@ async def test_serve_where_the_settings_say(
     with trio.fail_after(10):
         await main()
 
-    assert re.fullmatch(r"clients connect to http://127\.0\.0\.1:\d+/v1\n", capsys.readouterr().out)
+    told = r"a new token: (sk-rt-\S+)\nclients connect to http://127\.0\.0\.1:\d+/v1\n"
+    [secret] = re.fullmatch(told, capsys.readouterr().out).groups()  # type: ignore[union-attr]
+    assert rt_proxy.FileTokenStore("tokens.toml").authenticate(Secret(secret))
 
 
 async def test_settings_without_a_file() -> None:
@@ -125,9 +127,18 @@ async def test_own_listener() -> None:
     assert reply.completed
 
 
-async def test_own_tokens(autojump_clock: trio.testing.MockClock) -> None:
+async def test_tokens_in_memory() -> None:
+    """Each name has a token whose secret lets in."""
+    tokens, secrets = run_block("Tokens in memory")["tokens_for"]("alice", "bob")
+    async with visited(tokens=tokens) as dial:
+        replies = [await ask("ws://proxy/v1", secrets[name], dial=dial) for name in secrets]
+
+    assert [reply.completed for reply in replies] == [True, True]
+
+
+async def test_own_users(autojump_clock: trio.testing.MockClock) -> None:
     """An account lets in, a stranger is refused, and a session ends when its account is gone."""
-    accounts = run_block("Your own tokens")["Accounts"]({"s3cret": "alice"}, datetime.now(UTC))
+    accounts = run_block("Your own users")["Accounts"]({"s3cret": "alice"}, datetime.now(UTC))
     store: rt_proxy.TokenStore = accounts
     records: list[rt_proxy.SessionRecord] = []
     stalled = ChannelSettings("simulator", "simulator", {"*": "*"}, fault="stall")

@@ -857,27 +857,28 @@ class TestMidFrame:
             assert frames.mid_frame is (position not in sent.ends)
 
 
-class TestFollow:
-    """The rule may change between messages."""
+class TestAfterFirst:
+    """The rule may change after the first message."""
 
-    def test_the_next_message_is_under_the_new_rule(self) -> None:
-        """What was read before goes on unread afterwards, with a fresh mask where asked."""
-        frames = FrameReader(masked=True, message_bytes=1_000, parsed_bytes=1_000)
-        wire = frame(TEXT, PASSES)
-        assert isinstance(frames.feed(wire)[0], Message)
-        frames.follow(RULE)
-        assert frames.feed(wire) == [Run(wire, 1)]
-        frames.follow(RULE, remask=True)
-        (run,) = frames.feed(wire)
+    def test_the_second_message_is_under_the_new_rule(self) -> None:
+        """The first message is read in any case, and those behind it only where they must be."""
+        frames = FrameReader(
+            masked=False, after_first=RULE, message_bytes=100_000, parsed_bytes=1_000
+        )
+        first = frame(TEXT, PASSES, masked=False)
+        large = frame(TEXT, PASSES + b" " * 50_000, masked=False)
+        message, run = frames.feed(first + large)
+        assert isinstance(message, Message)
         assert isinstance(run, Run)
-        assert bytes(run.data) != wire
+        assert bytes(run.data) == large
 
     @pytest.mark.parametrize("opcode", [TEXT, BINARY])
-    def test_a_message_that_has_begun_stays_under_the_old_rule(self, opcode: int) -> None:
-        """A message that was to be read is read, though its last frame comes later."""
-        frames = FrameReader(masked=True, message_bytes=1_000, parsed_bytes=1_000)
+    def test_a_message_in_fragments_is_one(self, opcode: int) -> None:
+        """The first message is read to its last fragment, a binary one too."""
+        frames = FrameReader(masked=True, after_first=RULE, message_bytes=1_000, parsed_bytes=1_000)
         assert frames.feed(frame(opcode, PASSES, fin=False)) == []
-        frames.follow(RULE)
         (message,) = frames.feed(frame(CONTINUATION, b'"}'))
         assert isinstance(message, Message)
         assert (message.opcode, message.payload) == (opcode, PASSES + b'"}')
+        again = frame(TEXT, PASSES)
+        assert frames.feed(again) == [Run(again, 1)]

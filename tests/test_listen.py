@@ -83,7 +83,10 @@ async def test_port_in_use() -> None:
         with pytest.raises(ListenError) as caught:
             await open_listeners(ListenSettings(port=port))
 
-    assert str(caught.value) == f"cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert str(caught.value) == (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "stop what listens there, or change listen.port"
+    )
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "a" * 70])

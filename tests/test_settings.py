@@ -53,6 +53,11 @@ class TestSecret:
 class TestValues:
     """Settings are frozen and start at their defaults."""
 
+    def test_models_as_names(self) -> None:
+        """Names of models stand for themselves, as an array does in the config file."""
+        for names in (["a", "*"], ("a", "*")):
+            assert dict(ChannelSettings("s", "simulator", names).models) == {"a": "a", "*": "*"}
+
     def test_frozen(self) -> None:
         """No field of settings can be set again."""
         with pytest.raises(attrs.exceptions.FrozenInstanceError):

@@ -81,7 +81,8 @@ async def test_a_side_that_stops_reading(socket_clock: MockClock, who: str) -> N
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x00\x05hello", b"\x00" * 99, b""]
+    "garbage",
+    [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x00\x05hello", b"\x00" * 99, b""],
 )
 async def test_no_tls_on_a_tls_port(socket_clock: MockClock, garbage: bytes) -> None:
     """Who does not speak TLS is let go, whether it leaves or stays."""

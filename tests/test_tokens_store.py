@@ -68,6 +68,15 @@ def test_add_keeps_what_it_is_given(store: MemoryTokenStore) -> None:
     assert store.tokens() == (expected,)
 
 
+def test_add_at_present(store: MemoryTokenStore) -> None:
+    """Where no moment is given a token is made now, to the second, in UTC."""
+    before = datetime.now(UTC).replace(microsecond=0)
+    created = store.add("alice")[0].created
+
+    assert before <= created <= datetime.now(UTC)
+    assert (created.microsecond, created.tzinfo) == (0, UTC)
+
+
 def test_tokens_are_in_the_order_of_making(store: MemoryTokenStore) -> None:
     """The list does not jump about when a token is revoked."""
     for name in ("c", "a", "b"):

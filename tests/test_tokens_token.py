@@ -100,6 +100,7 @@ def test_as_utc_refuses_local_times() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("1w", timedelta(weeks=1)),
         ("30d", timedelta(days=30)),
         ("12h", timedelta(hours=12)),
         ("90m", timedelta(minutes=90)),
@@ -108,7 +109,7 @@ def test_as_utc_refuses_local_times() -> None:
     ],
 )
 def test_durations(text: str, expected: timedelta) -> None:
-    """A duration is a whole number and one of d, h, m and s."""
+    """A duration is a whole number and one of w, d, h, m and s."""
     assert parse_duration(text) == expected
 
 
