@@ -386,7 +386,7 @@ async def tls_pair(*, proxy_is_server: bool) -> tuple[trio.abc.Stream, trio.abc.
 
 
 async def stream_pair(kind: str) -> tuple[trio.abc.Stream, trio.abc.Stream]:
-    """Return both ends of a new connection: in ``memory``, in ``lockstep``, or over ``tcp`` or TLS."""
+    """Return both ends of a new connection: in ``memory``, ``lockstep``, ``tcp`` or TLS."""
     match kind:
         case "memory":
             return memory_stream_pair()

@@ -154,7 +154,14 @@ def test_dialects() -> None:
 
 def test_transcription() -> None:
     """A transcription session has no model, and any channel may serve it."""
-    decision = admitted(hello(intent="transcription", model="b"), holder=token(models=("a",)))
+    decision = admitted(hello(intent="transcription", model="b"))
     assert isinstance(decision, Ticket)
     assert decision.model is None
     assert len(decision.channels) == 2
+
+
+def test_transcription_with_a_token_of_certain_models() -> None:
+    """A session that names no model is not for a token that may use only some."""
+    decision = admitted(hello(intent="transcription"), holder=token(models=("a",)))
+    assert isinstance(decision, Refusal)
+    assert decision.status == 403

@@ -88,7 +88,8 @@ async def test_a_closed_stream_uses_no_descriptor() -> None:
         end.setblocking(False)
         with pytest.raises(BlockingIOError):
             end.recv(1)
-        end.close()
+    other.close()
+    peer.close()
     await right.aclose()
 
 

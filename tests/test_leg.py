@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from rt_proxy.realtime.closing import Side
 from rt_proxy.realtime.framereader import FrameReader
-from rt_proxy.realtime.frames import Close, Control, Fault, Message, Run
+from rt_proxy.realtime.frames import Close, Control, Fault, Message
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.wire import Wire
 
@@ -77,14 +77,14 @@ async def test_read_message_and_the_end() -> None:
 async def test_pieces_after_a_message_stay() -> None:
     """What came with a message that was read is given next; a piece put back goes before it."""
     leg, peer, _ = await make_leg()
-    leg.follow(lambda _start, _enough: True)
     await peer.send_raw(frame(TEXT, b"one", key=KEY) + frame(BINARY, b"two", key=KEY))
     one = await leg.read_message()
     assert isinstance(one, Message)
     leg.unread_first(one)
-    pieces = await leg.read()
-    assert pieces[0] is one
-    assert isinstance(pieces[1], Run)
+    assert await leg.read_message() is one
+    two = await leg.read_message()
+    assert isinstance(two, Message)
+    assert two.payload == b"two"
 
 
 async def test_unread_bytes_come_first() -> None:

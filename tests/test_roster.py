@@ -11,6 +11,7 @@ from rt_proxy.realtime import closing
 from rt_proxy.realtime.closing import Ending
 from rt_proxy.session.session import Session
 from rt_proxy.settings import Limits
+from rt_proxy.tokens.store import MemoryTokenStore
 
 
 class FakeSession:
@@ -76,8 +77,8 @@ def test_draining_comes_first() -> None:
 def test_a_seat_is_left_by_an_exception() -> None:
     """Whatever happens in a visit, its seat is free afterwards."""
     roster = Roster()
-    session = FakeSession().as_session()
-    with pytest.raises(ZeroDivisionError), roster.seat("a"), roster.guest(session, "tok"):
+    guest = roster.guest(FakeSession().as_session(), "tok", MemoryTokenStore())
+    with pytest.raises(ZeroDivisionError), roster.seat("a"), guest:
         raise ZeroDivisionError
     assert len(roster) == 0
     assert roster.guests() == ()
@@ -86,8 +87,12 @@ def test_a_seat_is_left_by_an_exception() -> None:
 def test_end_all() -> None:
     """Every session can be ended, or only those without a response in progress."""
     roster = Roster()
-    idle, busy = FakeSession(), FakeSession(busy=True)
-    with roster.guest(idle.as_session(), "a"), roster.guest(busy.as_session(), "b"):
+    idle, busy, store = FakeSession(), FakeSession(busy=True), MemoryTokenStore()
+    with (
+        roster.guest(idle.as_session(), "a", store),
+        roster.guest(busy.as_session(), "b", store),
+    ):
+        assert all(guest.tokens is store for guest in roster.guests())
         assert {guest.token_id for guest in roster.guests()} == {"a", "b"}
         roster.end_all(closing.DRAIN, only_idle=True)
         assert (idle.ending, busy.ending) == (closing.DRAIN, None)
