@@ -505,7 +505,7 @@ async def test_a_message_that_is_too_big(autojump_clock: MockClock, type_: str) 
 async def test_close_codes_from_the_upstream(
     autojump_clock: MockClock, code: int | None, for_client: int
 ) -> None:
-    """A CLOSE of the upstream goes on with its reason; one that may not becomes an error and 1011."""
+    """A CLOSE of the upstream goes on; a code that may not becomes an error event and 1011."""
     async with open_house() as house:
         client, upstream = await house.open()
         await upstream.close(code, b"" if code is None else b"done")

@@ -185,6 +185,7 @@ async def test_open_proxy_raises_as_it_is(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.log_says("session ended")
 async def test_own_dialer(autojump_clock: MockClock) -> None:
     """A dialer is asked for each upstream but the simulator, and told the channel and request."""
     asked: list[tuple[str, str, int, bool]] = []

@@ -56,7 +56,8 @@ class _Heartbeat:
 
     async def beat(self, now: float) -> None:
         """Send a ping if one is due, and if its pong could be read."""
-        if self.leg.awaits_pong or now < self._sent_at + self._interval:
+        owed = self.leg.awaits_pong and self._patience < math.inf
+        if owed or now < self._sent_at + self._interval:
             return
         self._sent_at = now
         wire = self.leg.wire
