@@ -5,7 +5,7 @@ library installs no signal handlers, configures no logging and prints nothing.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from rt_proxy.observe import SessionRecord, log_session
 from rt_proxy.realtime import closing
 from rt_proxy.settings import Settings, check
 from rt_proxy.simulated import open_simulated
+from rt_proxy.simulator import parse_fault
 from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.store import Standing, TokenStore
 
@@ -65,7 +66,7 @@ class Proxy:
         self.addresses: tuple[str, ...] = ()
         self._own_tokens = tokens
         self._file_tokens: FileTokenStore | None = None
-        self._dial_tcp = dial or TcpDial()
+        self._dial_network = dial or TcpDial()
         self._on_session_end = on_session_end
         self._roster = Roster()
         self._visits: set[trio.CancelScope] = set()
@@ -155,12 +156,16 @@ class Proxy:
         await self._drained.wait()
 
     def _make_house(self, settings: Settings) -> House:
-        problems = check(settings)
+        problems = [*check(settings), *_wrong_faults(settings)]
+        try:
+            channels = make_channels(settings)
+        except SettingsError as error:
+            problems += error.problems
         if problems:
             raise SettingsError("settings", problems)
         return House(
             settings=settings,
-            channels=make_channels(settings),
+            channels=channels,
             trusted_proxies=parse_networks(settings.listen.trusted_proxies),
             tokens=self._tokens_of(settings.tokens.file),
             dial=self._dial,
@@ -177,7 +182,7 @@ class Proxy:
     async def _dial(self, channel: Channel, request: UpstreamRequest) -> trio.abc.Stream:
         if channel.provider == "simulator":
             return await open_simulated(self._nursery, channel)
-        return await self._dial_tcp(channel, request)
+        return await self._dial_network(channel, request)
 
     def _report(self, record: SessionRecord) -> None:
         log_session(record)
@@ -207,6 +212,14 @@ class Proxy:
                 standing = tokens.standing(guest.token_id, now)
                 if standing is not Standing.GOOD:
                     guest.session.end(_STANDING_ENDINGS[standing])
+
+
+def _wrong_faults(settings: Settings) -> Iterator[str]:
+    for index, channel in enumerate(settings.channels):
+        try:
+            parse_fault(channel.fault or "stall")
+        except ValueError as error:
+            yield f"channels[{index}].fault: {error}"
 
 
 @asynccontextmanager

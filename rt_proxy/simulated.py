@@ -83,7 +83,7 @@ async def _converse(
                 room,
                 stream,
                 key=hello.websocket_key,
-                subprotocol="realtime" if hello.offers_realtime else None,
+                subprotocol=hello.subprotocol,
                 frames=frames,
                 unread=rest,
             )
@@ -147,8 +147,8 @@ async def open_simulated(nursery: trio.Nursery, channel: Channel) -> trio.abc.St
         nursery: Where the simulator lives until the stream is closed.
         channel: The channel whose fault it shows.
     """
-    near, far = (trio.SocketStream(end) for end in trio.socket.socketpair())
     fault = Fault() if channel.fault is None else parse_fault(channel.fault)
+    near, far = (trio.SocketStream(end) for end in trio.socket.socketpair())
     scope = trio.CancelScope()
 
     async def simulate() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rt_proxy.channels import Channel, make_channels
-from rt_proxy.listener.admission import Ticket, admit, authenticate
+from rt_proxy.listener.admission import Ticket, admit, authenticate, models_for
 from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.realtime.hello import Hello
 from rt_proxy.realtime.refusals import Refusal
@@ -163,5 +163,41 @@ def test_transcription() -> None:
 def test_transcription_with_a_token_of_certain_models() -> None:
     """A session that names no model is not for a token that may use only some."""
     decision = admitted(hello(intent="transcription"), holder=token(models=("a",)))
+    assert code_of(decision) == (403, "model_not_found", 4004)
     assert isinstance(decision, Refusal)
-    assert decision.status == 403
+    assert decision.param == "intent"
+
+
+@pytest.mark.parametrize("models", [(), ("*",), ("a", "*")])
+def test_transcription_with_a_token_of_any_model(models: tuple[str, ...]) -> None:
+    """A token without a list, or with ``*`` in it, may use what has no name too."""
+    decision = admitted(hello(intent="transcription"), holder=token(models=models))
+    assert isinstance(decision, Ticket)
+
+
+def test_the_first_model_of_a_dialect() -> None:
+    """A client that names no model gets the first one that it can be served."""
+    served = channels({"ga-model": "x"}) + channels({"beta-model": "y"}, dialect="beta")
+    for dialect, model in ((Dialect.GA, "ga-model"), (Dialect.BETA, "beta-model")):
+        for order in (served, served[::-1]):
+            decision = admitted(hello(dialect=dialect), served=order)
+            assert isinstance(decision, Ticket)
+            assert decision.model == model
+
+
+def test_the_models_of_a_token() -> None:
+    """A token sees what it may use and what is served, each once; ``*`` names nothing."""
+    named = channels({"a": "up-a", "b": "up-b"}, {"a": "other", "c": "up-c"})
+    assert models_for(token(), named, default_model="b") == ["a", "b", "c"]
+    assert models_for(token(models=("c", "no")), named, default_model="b") == ["c"]
+
+
+def test_the_models_of_a_channel_that_serves_any() -> None:
+    """Where a channel has ``*`` the names that the token and the settings give are listed."""
+    any_model = channels({"*": "*"})
+    assert models_for(token(), any_model, default_model=None) == []
+    assert models_for(token(), any_model, default_model="of-settings") == ["of-settings"]
+    holder = token(models=("mine", "own"), default_model="own")
+    assert models_for(holder, any_model, default_model="of-settings") == ["mine", "own"]
+    holder = token(models=("*",), default_model="own")
+    assert models_for(holder, any_model, default_model="of-settings") == ["own", "of-settings"]

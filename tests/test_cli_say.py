@@ -246,9 +246,9 @@ def test_token_file_that_has_none(simulated: Served, content: bytes | None, prob
         (["Hello", "--save", "a.wav", "--text"], "--save needs a spoken answer"),
         (["Hello", "--token", "a", "--token-file", "b"], "not both"),
         (["Hello", "--token", "two words"], "the token must be ASCII characters"),
-        (["Hello", "--timeout", "0"], "it must be more than 0"),
-        (["Hello", "--timeout", "nan"], "it must be more than 0"),
-        (["Hello", "--timeout", "abc"], "'abc' is not a valid number of seconds."),
+        (["Hello", "--timeout", "0"], "is not in the range 0<x<=86400"),
+        (["Hello", "--timeout", "nan"], "'nan' is not a valid number."),
+        (["Hello", "--timeout", "abc"], "'abc' is not a valid number."),
         (["half a \udcc3 character"], "it is not UTF-8"),
     ],
 )

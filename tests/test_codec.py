@@ -1,5 +1,6 @@
 """Facts about reading JSON events and about the small edits in them."""
 
+import gc
 import json
 from typing import Any
 
@@ -85,6 +86,31 @@ class TestParseObject:
         """Any JSON gives the object that it is, or None."""
         expected = value if isinstance(value, dict) else None
         assert parse_object(json.dumps(value).encode()) == expected
+
+    @pytest.mark.parametrize(
+        "text",
+        [b'{"a":1}', b'{"a":', b'{"a":"\xff"}', b'{"a":' + b"[" * 100_000],
+        ids=["well-formed", "malformed", "not UTF-8", "too deep"],
+    )
+    @pytest.mark.parametrize("is_enabled", [True, False])
+    def test_the_garbage_collector_stays_as_it_was(self, text: bytes, *, is_enabled: bool) -> None:
+        """Large text, well-formed or not, leaves the garbage collector on or off as it was."""
+        was_enabled = gc.isenabled()
+        try:
+            (gc.enable if is_enabled else gc.disable)()
+            parse_object(b" " * 100_000 + text)
+            assert gc.isenabled() is is_enabled
+        finally:
+            (gc.enable if was_enabled else gc.disable)()
+
+    def test_large_text_is_parsed_without_collections(self) -> None:
+        """While a large value grows the garbage collector does not look at it again and again."""
+        payload = b'{"a":[' + b"[]," * 100_000 + b"[]]}"
+        before = sum(generation["collections"] for generation in gc.get_stats())
+        value = parse_object(payload)
+        during = sum(generation["collections"] for generation in gc.get_stats()) - before
+        assert value is not None
+        assert during < 10
 
 
 class TestStructureEvent:

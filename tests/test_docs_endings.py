@@ -33,6 +33,7 @@ HTTP_ONLY = (
     refusals.too_many_from_address(5),
     refusals.at_capacity(5),
     refusals.draining(5),
+    refusals.internal_error(),
 )
 
 

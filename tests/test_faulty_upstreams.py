@@ -275,6 +275,28 @@ async def test_all_that_came_with_the_first_event(autojump_clock: MockClock) -> 
         await farewells(client, upstream)
 
 
+@pytest.mark.parametrize("kind", ["memory", "tcp"])
+async def test_a_large_delta_behind_the_first_event(socket_clock: MockClock, kind: str) -> None:
+    """Only the first event is read whatever it is: a large delta in the same read passes."""
+    delta = b'{"type":"response.output_audio.delta","delta":"' + b"A" * 5_000_000 + b'"}'
+    async with open_house(upstream_kind=kind) as house:
+        client = await house.knock()
+        upstream = await house.upstream()
+        upstream.head = await upstream.read_head()
+        first = frame(TEXT, json.dumps(kit.created()).encode())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                upstream.send_raw, upstream.answer_101() + first + frame(TEXT, delta)
+            )
+            await client.read_101()
+            assert await client.hear() == kit.created()
+            message = await client.receive_message()
+        assert message is not None
+        assert message.payload == delta
+        await client.close()
+        await farewells(client, upstream)
+
+
 @pytest.mark.parametrize(
     ("sent", "why"),
     [

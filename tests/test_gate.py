@@ -391,8 +391,11 @@ async def test_a_fault_of_ours(autojump_clock: MockClock) -> None:
         house.dial_faults["main"] = broken
         with kit.errors_logged() as errors:
             client = await house.knock()
-            assert await client.receive() is None
+            status, _, body = await client.read_answer()
+            assert (status, body["code"]) == (500, "internal_error")
             await client.over.wait()
+        assert house.records[-1].ending == "internal_error"
+        assert house.records[-1].close_code is None
         assert len(errors) == 1
         assert "ZeroDivisionError" in errors[0]
         assert house.token not in errors[0]
@@ -422,6 +425,118 @@ async def test_an_embedder_whose_hook_fails(autojump_clock: MockClock) -> None:
         assert told.code == 1000
         assert len(errors) == 1
         house.proxy._on_session_end = append
+
+
+# Clients that are cut, that leave or that say too much before they are answered.
+
+
+async def test_cut_while_dialling(autojump_clock: MockClock) -> None:
+    """A client that is cut before its 101 reads a 503 that tells it to come again."""
+    async with open_house() as house:
+        client = await house.knock()
+        upstream = await house.upstream()
+        await upstream.read_head()
+        [visit] = house.proxy._visits
+        visit.cancel()
+        status, headers, error = await client.read_answer()
+        assert (status, error["code"]) == (503, "at_capacity")
+        assert int(headers[b"retry-after"]) > 0
+        assert await upstream.receive() is None
+        record = await house.record()
+        assert (record.ending, record.ended_by, record.close_code) == ("cut", "proxy", None)
+        assert trio.current_time() <= 0.25
+
+
+async def test_leaving_while_dialling(autojump_clock: MockClock) -> None:
+    """A client that leaves before its 101 was told no close code, and the record has none."""
+    async with open_house() as house:
+        client = await house.knock()
+        await (await house.upstream()).read_head()
+        await client.stream.aclose()
+        record = await house.record()
+        assert (record.ending, record.close_code) == ("client_lost", None)
+
+
+@pytest.mark.parametrize("early", ["nothing", "frame", "half a frame", "large frame", "CLOSE"])
+async def test_refused_with_frames_behind_the_head(autojump_clock: MockClock, early: str) -> None:
+    """What a refused client said too early, and what is left of it, does not hold the goodbye."""
+    async with open_house() as house:
+        client = await house.visit()
+        size = 70_000 if early == "large frame" else 100
+        whole = kit.frame(kit.TEXT, kit.append(size), key=client.key)
+        close = kit.frame(kit.CLOSE, kit.close_payload(1000), key=client.key)
+        said, rest = {
+            "nothing": (b"", close),
+            "frame": (whole, close),
+            "half a frame": (whole[:50], whole[50:] + close),
+            "large frame": (whole[:50], whole[50:] + close),
+            "CLOSE": (close, b""),
+        }[early]
+        await client.send_raw(kit.request_head("sk-rt-wrong") + said)
+        await client.read_101()
+        await client.send_raw(rest)
+        told = await client.farewell(answer=False)
+        assert told.told[:2] == ("invalid_api_key", 3000)
+        await house.record()
+        assert trio.current_time() == 0
+
+
+@pytest.mark.parametrize("target", [f"/v1/realtime?model={MODEL}", "/healthz", "/nowhere"])
+async def test_head_has_no_body(autojump_clock: MockClock, target: str) -> None:
+    """The answer to HEAD is a head, a refusal too (RFC 9110, 9.3.2)."""
+    async with open_house() as house:
+        house.silent_visits = int("realtime" not in target)
+        client = await house.visit()
+        await client.send_raw(f"HEAD {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        head = await client.read_head()
+        assert b"content-length: " in head.lower()
+        assert await client.receive() is None
+        await client.stream.aclose()
+
+
+# Visitors without a seat.
+
+
+@pytest.mark.log_says("too many visitors without a session")
+async def test_silent_visitors_do_not_shut_out_others(autojump_clock: MockClock) -> None:
+    """However many say nothing, newcomers are served at once; the oldest go, no session does."""
+    async with open_house(limits={"sessions": 10}) as house:
+        client, upstream = await house.open()
+        silent = []
+        for _ in range(250):
+            silent.append(await house.visit())
+            await trio.testing.wait_all_tasks_blocked()
+        gone = [visitor.over.is_set() for visitor in silent]
+        assert gone == [True] * 50 + [False] * 200
+        asking = await house.visit()
+        await asking.send_raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await asking.read_answer())[0] == 200
+        await asking.stream.aclose()
+        other, other_upstream = await house.open()
+        for peer in (client, other):
+            await peer.say({"type": "response.cancel"})
+        for far_end in (upstream, other_upstream):
+            assert await far_end.hear() == {"type": "response.cancel"}
+        assert trio.current_time() == 0
+        for peer in (client, other):
+            await peer.close()
+        await farewells(client, upstream, other, other_upstream)
+        for visitor in silent:
+            await visitor.stream.aclose()
+        house.silent_visits = 251
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /v1/realtime HTTP/1.1\r\nHost:"])
+async def test_a_visitor_that_was_silent_too_long(autojump_clock: MockClock, said: bytes) -> None:
+    """After the deadline of the head a visitor is answered, and soon gone, though it stays."""
+    async with open_house() as house:
+        client = await house.visit()
+        if said:
+            await client.send_raw(said)
+        await client.over.wait()
+        assert 10 <= trio.current_time() <= 10.25
+        assert (await client.read_answer())[0] == 408
+        assert (await house.record()).ending == "head_timeout"
 
 
 def test_the_key_is_sixteen_bytes() -> None:

@@ -339,6 +339,24 @@ async def test_odd_events_pass_untouched(autojump_clock: MockClock, payload: byt
         await farewells(client, upstream)
 
 
+@pytest.mark.parametrize(
+    "inner",
+    [b"[" * 300_000 + b"]" * 300_000, b'"' + b"\xff" * 600_000 + b'"', b"[" * 600_000],
+    ids=["too deep", "not UTF-8", "broken"],
+)
+async def test_a_large_event_that_proves_nothing(autojump_clock: MockClock, inner: bytes) -> None:
+    """What shows no type at its start, and can be no ``session.update``, is not even parsed."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+        payload = b'{"x":' + inner + b',"type":"response.cancel"}'
+        await client.say(payload)
+        message = await upstream.receive_message()
+        assert message is not None
+        assert message.payload == payload
+        await client.close()
+        await farewells(client, upstream)
+
+
 async def test_invalid_utf8_in_an_event_that_passes(autojump_clock: MockClock) -> None:
     """Text that nobody here reads is not looked at: invalid UTF-8 in it is the other side's."""
     async with open_house() as house:

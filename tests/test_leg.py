@@ -36,13 +36,13 @@ class Engine:
         await self.peer_closed.wait()
 
 
-async def make_leg(kind: str = "memory") -> tuple[Leg, kit.Peer, Engine]:
+async def make_leg(kind: str = "memory", *, unread: bytes = b"") -> tuple[Leg, kit.Peer, Engine]:
     """Return a client leg, the client at its other end, and its engine."""
     far, near = await kit.stream_pair(kind)
     wire = Wire(near)
     engine = Engine(wire)
     frames = FrameReader(masked=True, message_bytes=10_000_000, parsed_bytes=10_000_000)
-    leg = Leg(Side.CLIENT, wire, engine, frames, masks=False)
+    leg = Leg(Side.CLIENT, wire, engine, frames, masks=False, unread=unread)
     return leg, kit.Peer(far, masks=True), engine
 
 
@@ -212,3 +212,48 @@ async def test_goodbye_cancelled(autojump_clock: MockClock) -> None:
     assert (await peer.receive() or ())[1] == CLOSE
     assert await peer.receive() is None
     assert trio.current_time() == 2
+
+
+@pytest.mark.parametrize("size", [100, 70_000])
+async def test_goodbye_to_a_peer_whose_early_frame_was_never_read(
+    autojump_clock: MockClock, size: int
+) -> None:
+    """Half a frame that came with the upgrade is read on, and the CLOSE behind it is seen."""
+    whole = frame(TEXT, b"\x88\x00" * size, key=KEY)
+    leg, peer, engine = await make_leg(unread=whole[:50])
+    with trio.fail_after(kit.LONG):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: leg.close(3000, ""))
+            await peer.send_raw(whole[50:])
+            await trio.testing.wait_all_tasks_blocked()
+            assert not engine.peer_closed.is_set()
+            await peer.close(1000)
+    assert engine.taken == [frame(CLOSE, close_payload(1000), key=peer.key)]
+    assert trio.current_time() == 0
+
+
+async def test_goodbye_to_a_peer_whose_early_close_was_never_read(
+    autojump_clock: MockClock,
+) -> None:
+    """A CLOSE that came with the upgrade is the peer's CLOSE: no other is waited for."""
+    early = frame(CLOSE, close_payload(1000), key=KEY)
+    leg, peer, engine = await make_leg(unread=frame(TEXT, b"a", key=KEY) + early)
+    with trio.fail_after(kit.LONG):
+        await leg.close(3000, "")
+    assert engine.taken == [early]
+    assert (await peer.receive() or ())[1] == CLOSE
+    assert trio.current_time() == 0
+
+
+async def test_goodbye_to_a_peer_that_broke_the_protocol(autojump_clock: MockClock) -> None:
+    """What it says cannot be understood any more; it is waited for a quarter of a second."""
+    leg, peer, _ = await make_leg()
+    await peer.send_raw(frame(TEXT, b"unmasked"))
+    assert isinstance(await leg.read_message(), Fault)
+    with trio.fail_after(kit.LONG):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: leg.close(1002, "", event=b'{"type":"error"}'))
+            assert await peer.hear() == {"type": "error"}
+            assert (await peer.receive() or ())[1] == CLOSE
+            await peer.close(1002)
+    assert trio.current_time() == 0.25

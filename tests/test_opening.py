@@ -118,17 +118,17 @@ async def test_cancelled(autojump_clock: MockClock, after: float) -> None:
 
 
 async def test_opening_deadline(autojump_clock: MockClock) -> None:
-    """The deadline of all channels together goes over that of each."""
+    """The deadline of all channels goes over that of each; it names the one being tried."""
     dial = Far()
     async with trio.open_nursery() as room:
         opening = opener(room, dial, Timeouts(dial=5, opening=12))
         outcome = await opening.open(ticket("a", "b", "c", "d"))
         assert isinstance(outcome, Refusal)
         assert outcome.code == "upstream_unavailable"
-        assert [failure.timeout for failure in opening.failures] == [
-            "dial_timeout",
-            "dial_timeout",
-            "opening_timeout",
+        assert [(failure.channel, failure.timeout) for failure in opening.failures] == [
+            ("a", None),
+            ("b", None),
+            ("c", "opening_timeout"),
         ]
     assert trio.current_time() == 12
     assert await dial.all_closed()

@@ -18,6 +18,7 @@ from trio.testing import MockClock, memory_stream_pair
 
 import rt_proxy
 from rt_proxy import (
+    FileTokenStore,
     ListenError,
     MemoryTokenStore,
     Proxy,
@@ -323,6 +324,32 @@ async def test_reload_of_wrong_settings() -> None:
             proxy.reload(Settings(channels=()))
         async with visitor(proxy) as client:
             await begin(client, token)
+
+
+async def test_reload_with_another_token_file(autojump_clock: MockClock, tmp_path: Path) -> None:
+    """A session lives on by the file that let it in, and ends when its token is revoked there."""
+    old, new = (FileTokenStore(tmp_path / name) for name in ("old.toml", "new.toml"))
+    now = datetime.now(UTC)
+    _, secret = old.add("alice", now=now)
+    _, newcomers = new.add("bob", now=now)
+    before, after = (
+        attrs.evolve(SIMULATED, tokens=TokensSettings(store.path)) for store in (old, new)
+    )
+    async with open_proxy(before) as proxy, visitor(proxy) as client:
+        await begin(client, secret.reveal())
+        proxy.reload(after)
+        await trio.sleep(5)
+        await client.say({"type": "session.update", "session": {"type": "realtime"}})
+        assert (await client.hear())["type"] == "session.updated"
+        async with visitor(proxy) as asking:
+            assert (await page(asking, "/v1/models", secret.reveal()))[0] == 401
+        async with visitor(proxy) as asking:
+            assert (await page(asking, "/v1/models", newcomers.reveal()))[0] == 200
+        old.revoke("alice")
+        with trio.fail_after(2):
+            goodbye = await client.farewell()
+
+    assert goodbye.told == ("token_revoked", 3000, "token_revoked")
 
 
 # Draining

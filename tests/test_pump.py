@@ -5,7 +5,7 @@ from collections.abc import Callable
 import kit
 import pytest
 import trio
-from kit import BINARY, CONTINUATION, PONG, TEXT, close_payload, frame
+from kit import BINARY, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 from trio.testing import MockClock
 
 from rt_proxy.realtime import closing
@@ -30,6 +30,18 @@ class Engine:
     async def close(self, code: int, reason: str) -> None:
         """Do nothing."""
         await trio.lowlevel.checkpoint()
+
+
+class SlowEngine(Engine):
+    """An engine that needs five seconds for a frame (mutable: it keeps what it took)."""
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+
+    async def take(self, frame: bytes) -> None:
+        """Take it, in a while."""
+        await trio.sleep(5)
+        self.taken.append(frame)
 
 
 class Lane:
@@ -200,3 +212,22 @@ async def test_an_open_message_is_known(autojump_clock: MockClock) -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert not lane.pump._sink.message_open
         nursery.cancel_scope.cancel()
+
+
+async def test_what_came_before_a_ping_does_not_wait_for_the_engine(
+    autojump_clock: MockClock,
+) -> None:
+    """An engine that is slow to take a ping holds no event that came before it."""
+    lane = await make_lane()
+    engine = SlowEngine()
+    lane.pump._source._engine = engine
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        ping = frame(PING, b"?", key=KEY)
+        await lane.client.send_raw(frame(TEXT, b"a", key=KEY) + ping + frame(TEXT, b"b", key=KEY))
+        assert (await lane.upstream.receive() or ())[2] == b"a"
+        assert trio.current_time() == 0
+        assert (await lane.upstream.receive() or ())[2] == b"b"
+        assert trio.current_time() == 5
+        nursery.cancel_scope.cancel()
+    assert engine.taken == [ping]

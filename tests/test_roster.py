@@ -1,5 +1,6 @@
 """Facts about the seats of a proxy: who gets one, and when everybody has left."""
 
+from contextlib import ExitStack
 from typing import cast
 
 import pytest
@@ -115,3 +116,23 @@ async def test_wait_empty(autojump_clock: MockClock) -> None:
         await trio.testing.wait_all_tasks_blocked()
         await roster.wait_empty()
         assert trio.current_time() == 7
+
+
+@pytest.mark.log_says("too many visitors without a session")
+async def test_too_many_strangers(autojump_clock: MockClock) -> None:
+    """Of more than 200 visitors without a seat the oldest is cut; who was known or left is none."""
+    roster, limits = Roster(), Limits(sessions=1)
+    scopes = [trio.CancelScope() for _ in range(204)]
+    with ExitStack() as visits:
+        for scope in scopes[:200]:
+            visits.enter_context(roster.stranger(scope, limits))
+        roster.know(scopes[0])
+        with roster.stranger(scopes[200], limits):
+            assert not any(scope.cancel_called for scope in scopes)
+        visits.enter_context(roster.stranger(scopes[201], limits))
+        assert not any(scope.cancel_called for scope in scopes)
+        visits.enter_context(roster.stranger(scopes[202], limits))
+        visits.enter_context(roster.stranger(scopes[203], limits))
+        cut = [index for index, scope in enumerate(scopes) if scope.cancel_called]
+        assert cut == [1, 2]
+    assert not roster._strangers

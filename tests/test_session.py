@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from random import Random
 
 import kit
 import pytest
@@ -10,6 +11,7 @@ from kit import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, channel, farewell
 from trio.testing import MockClock
 
 from rt_proxy import Standing
+from rt_proxy.realtime import closing
 
 DELTA = {"type": "response.output_audio.delta", "delta": "AAAA"}
 
@@ -417,3 +419,133 @@ async def test_an_idle_session_holds_no_buffers(autojump_clock: MockClock) -> No
             assert leg._frames._held is None
         await client.close()
         await farewells(client, upstream)
+
+
+# Last words, and goodbyes that must not be kept waiting.
+
+
+@pytest.mark.parametrize("leaving", ["client", "upstream"])
+async def test_last_words_of_a_leg_that_cannot_be_written(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, leaving: str
+) -> None:
+    """What a peer said before it left arrives, though what it was sent meanwhile could not.
+
+    The peers act in the same step, in an order that is another one each time.
+    """
+    async with open_house() as house:
+        for seed in range(60):
+            monkeypatch.setattr("trio._core._run._r", Random(seed))
+            client, upstream = await house.open()
+            gone, other = (client, upstream) if leaving == "client" else (upstream, client)
+            event = kit.error("session_expired")
+            last = frame(TEXT, json.dumps(event).encode(), key=gone.key)
+            last += frame(CLOSE, kit.close_payload(1001, b"too long"), key=gone.key)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(say_and_leave, gone, last)
+                for _ in range(seed % 4):
+                    await trio.lowlevel.checkpoint()
+                await other.say(kit.append(5))
+                [told] = await farewells(other)
+            assert told == ([event], 1001, "too long"), seed
+            record = await house.record()
+            assert (record.ending, record.ended_by) == (f"{leaving}_closed", leaving), seed
+
+
+async def say_and_leave(peer: kit.Peer, last: bytes) -> None:
+    """Send bytes and close the connection, without waiting for an answer."""
+    await peer.send_raw(last)
+    await peer.stream.aclose()
+
+
+@pytest.mark.log_says("session ended")
+@pytest.mark.parametrize("leaving", ["client", "upstream"])
+async def test_a_leg_that_cannot_be_written_and_says_nothing_more(
+    autojump_clock: MockClock, leaving: str
+) -> None:
+    """A peer is not waited for without end where only our side of the connection is broken."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+        gone, other = (client, upstream) if leaving == "client" else (upstream, client)
+        assert isinstance(gone.stream, trio.StapledStream)
+        await gone.stream.receive_stream.aclose()
+        await other.say({"type": "response.cancel"})
+        [told] = await farewells(other)
+        assert told.reason == f"{leaving}_lost"
+        assert trio.current_time() == 0.5
+        await gone.stream.aclose()
+
+
+async def test_cancelled_during_the_goodbye(autojump_clock: MockClock) -> None:
+    """A goodbye that is cancelled, at any moment, still tells both sides, and hurries."""
+    async with open_house() as house:
+        for steps in range(40):
+            client, upstream = await house.open()
+            [guest], [visit] = house.proxy._roster.guests(), house.proxy._visits
+            goodbyes: dict[kit.Peer, kit.Farewell] = {}
+
+            async def read(peer: kit.Peer, told: dict[kit.Peer, kit.Farewell] = goodbyes) -> None:
+                told[peer] = await peer.farewell(answer=False)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read, client)
+                nursery.start_soon(read, upstream)
+                await trio.testing.wait_all_tasks_blocked()
+                guest.session.end(closing.TOKEN_REVOKED)
+                for _ in range(steps):
+                    await trio.lowlevel.checkpoint()
+                cancelled_at = trio.current_time()
+                visit.cancel()
+            assert goodbyes[client].told == ("token_revoked", 3000, "token_revoked"), steps
+            assert goodbyes[upstream].told == (None, 1000, "token_revoked"), steps
+            assert (await house.record()).ending == "token_revoked"
+            assert trio.current_time() - cancelled_at <= 0.25, steps
+
+
+async def test_no_time_for_goodbyes(autojump_clock: MockClock) -> None:
+    """With ``goodbye`` at 0 nobody is waited for, and everybody is told all the same."""
+    async with open_house(timeouts={"goodbye": 0, "session": 10}) as house:
+        client, upstream = await house.open()
+        told, upstream_told = await farewells(client, upstream)
+        assert told.told == ("session_expired", 1001, "session_expired")
+        assert upstream_told.told == (None, 1000, "session_expired")
+        silent = await house.knock(token="sk-rt-wrong")
+        await silent.read_101()
+        refused = await silent.farewell(answer=False)
+        assert refused.told[:2] == ("invalid_api_key", 3000)
+        await house.record()
+        assert trio.current_time() <= 10.1
+
+
+async def test_the_end_beside_a_client_that_does_not_read(autojump_clock: MockClock) -> None:
+    """A send that is stuck holds the record for half a second, and the end for a goodbye more."""
+    timeouts = {"session": 10, "send_stall": 0, "ping_interval": 0}
+    async with open_house(timeouts=timeouts) as house:
+        client, upstream = await house.open(kind="lockstep")
+        async with trio.open_nursery() as nursery:
+            await upstream.say(DELTA)
+            await trio.sleep_until(10.5)
+            await trio.testing.wait_all_tasks_blocked()
+            assert [record.ending for record in house.records] == ["session_expired"]
+            nursery.start_soon(client.over.wait)
+            told = await upstream.farewell(answer=False)
+        assert told.told == (None, 1000, "session_expired")
+        assert trio.current_time() <= 12.5
+        await client.stream.aclose()
+
+
+@pytest.mark.log_says("session ended")
+@pytest.mark.parametrize("offender", ["client", "upstream"])
+async def test_goodbye_to_a_peer_that_broke_the_protocol(
+    autojump_clock: MockClock, offender: str
+) -> None:
+    """Its CLOSE cannot be understood any more: it is told, and let go after a quarter second."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+        broken = client if offender == "client" else upstream
+        await broken.send_raw(frame(5, b"no such opcode", key=broken.key))
+        told, upstream_told = await farewells(client, upstream)
+        await house.record()
+        assert trio.current_time() == 0.25
+        for_client, for_upstream = (1002, 1000) if offender == "client" else (1011, 1002)
+        assert told.told == ("protocol_error", for_client, "protocol_error")
+        assert upstream_told.told == (None, for_upstream, "protocol_error")

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import kit
 import pytest
 import trio
-from kit import CLOSE, PING, PONG, TEXT, farewells, frame, open_house
+from kit import CLOSE, CONTINUATION, PING, PONG, TEXT, farewells, frame, open_house
 from trio.testing import MockClock
 
 pytestmark = pytest.mark.log_says("session ended")
 
 DELTA = {"type": "response.output_audio.delta", "delta": "AAAA"}
+DELTA_START = b'{"type":"response.output_audio.delta","delta":"'
 APPEND = {"type": "input_audio_buffer.append", "audio": "AAAA"}
 OFF = dict.fromkeys(
     ["client_idle", "upstream_idle", "ping_interval", "pong", "send_stall", "frame_stall"], 0
@@ -256,3 +257,86 @@ async def test_a_frame_in_drips_arrives(autojump_clock: MockClock) -> None:
             nursery.start_soon(drip)
             _, seen = await farewells(client, upstream, within=10_000)
         assert seen.events == [{"type": "response.cancel"}]
+
+
+@pytest.mark.parametrize("silent", ["client", "upstream"])
+async def test_a_message_that_is_left_open(autojump_clock: MockClock, silent: str) -> None:
+    """``frame_stall`` goes for the rest of a message too: whole frames and pongs do not end it."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+        source = client if silent == "client" else upstream
+        start = kit.append(100) if silent == "client" else DELTA_START
+        await trio.sleep(7)
+        await source.send(TEXT, start, fin=False)
+        await trio.sleep(9)
+        await source.send(CONTINUATION, b" ", fin=False)
+        told, upstream_told = await farewells(client, upstream)
+        assert told.reason == upstream_told.reason == f"{silent}_frame_stalled"
+        assert trio.current_time() == 7 + 9 + 30
+
+
+async def test_a_message_that_is_left_open_while_an_answer_waits(
+    autojump_clock: MockClock,
+) -> None:
+    """An event of ours that waits for the end of the upstream's message does not hide it."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+        await upstream.send(TEXT, DELTA_START, fin=False)
+        await client.say({"type": "session.update", "session": {"model": "another"}})
+        told: list[kit.Farewell] = []
+
+        async def end() -> None:
+            told.append(await upstream.farewell())
+
+        with trio.fail_after(kit.LONG):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(end)
+                while (part := await client.receive()) is not None and part.opcode != CLOSE:
+                    assert part.opcode in (TEXT, PING)
+                assert part is not None
+                assert part.payload == kit.close_payload(1011, b"upstream_frame_stalled")
+                await client.send(CLOSE, part.payload)
+        assert told[0].told == (None, 1001, "upstream_frame_stalled")
+        assert trio.current_time() == 30
+
+
+@pytest.mark.parametrize("slow", ["client", "upstream"])
+async def test_fragments_that_keep_coming(autojump_clock: MockClock, slow: str) -> None:
+    """A message may take as long as it likes while its fragments come within ``frame_stall``."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+        source, start = (client, kit.append(9)) if slow == "client" else (upstream, DELTA_START)
+
+        async def drip() -> None:
+            await source.send(TEXT, start, fin=False)
+            for _ in range(10):
+                await trio.sleep(29)
+                await source.send(CONTINUATION, b" ", fin=False)
+            await source.send(CONTINUATION, b"" if slow == "client" else b'"}')
+            await client.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drip)
+            told, upstream_told = await farewells(client, upstream)
+        assert (told.code, upstream_told.code) == (1000, 1000)
+        assert trio.current_time() == 290
+
+
+async def test_pings_that_need_no_pong(autojump_clock: MockClock) -> None:
+    """With ``pong`` at 0 the pings go on though nobody answers them, and so does the session."""
+    async with open_house(timeouts={"ping_interval": 20, "pong": 0}) as house:
+        client, upstream = await house.open()
+
+        async def gather(peer: kit.Peer) -> None:
+            while (part := await peer.receive()) is not None and part.opcode != CLOSE:
+                pass
+            await peer.stream.aclose()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(gather, client)
+            nursery.start_soon(gather, upstream)
+            await trio.sleep(201)
+            for peer in (client, upstream):
+                assert sum(part.opcode == PING for part in peer.frames) == 10
+            await client.close()
+        assert (await house.record()).ending == "client_closed"

@@ -3,8 +3,6 @@
 All printing happens here; the library below never prints, and never exits.
 """
 
-from importlib.metadata import version
-
 import click
 
 from rt_proxy.cli.check import check
@@ -26,7 +24,7 @@ from rt_proxy.cli.token import token
         'rt-proxy say "Hello"         try it',
     ),
 )
-@click.version_option(version("rt-proxy"), message="rt-proxy %(version)s")
+@click.version_option(package_name="rt-proxy", message="rt-proxy %(version)s")
 def main() -> None:
     """A self-hosted gateway for the Realtime voice API.
 

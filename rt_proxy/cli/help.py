@@ -1,9 +1,11 @@
 """What several commands share: the option ``--config``, numbers, examples, lines to paste."""
 
+import math
 import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,9 +24,18 @@ config_option = click.option(
 
 
 class Number(click.FloatRange):
-    """A number, in words for people where it is none."""
+    """A number, in words for people where it is none; "not a number" is none."""
 
     name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, as click has it."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a valid number.", param, ctx)
+        return number
 
 
 class WholeNumber(click.IntRange):

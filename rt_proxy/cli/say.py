@@ -16,7 +16,7 @@ import click
 import trio
 
 from rt_proxy.channels import Channel
-from rt_proxy.cli.help import examples
+from rt_proxy.cli.help import Number, examples
 from rt_proxy.cli.outcome import COULD_NOT, fail
 from rt_proxy.client import server_at, take_turn
 from rt_proxy.clientturn import (
@@ -50,18 +50,6 @@ def _sayable(_context: click.Context, _argument: click.Parameter, text: str) -> 
     return text
 
 
-def _seconds(_context: click.Context, _option: click.Parameter, seconds: float) -> float:
-    if not 0 < seconds <= _LONGEST_TIMEOUT:
-        raise click.BadParameter(f"it must be more than 0 and at most {_LONGEST_TIMEOUT}")
-    return seconds
-
-
-class _Seconds(click.types.FloatParamType):
-    """A number of seconds, in words for people where it is none."""
-
-    name = "number of seconds"
-
-
 @click.command(
     epilog=examples(
         'RT_PROXY_TOKEN=sk-rt-... rt-proxy say "Hello"',
@@ -76,8 +64,9 @@ class _Seconds(click.types.FloatParamType):
 @click.option("--text", "as_text", is_flag=True, help="Ask for an answer in text, not in audio.")
 @click.option("--save", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the answer's audio to this WAV file.")  # fmt: skip
-@click.option("--timeout", metavar="SECONDS", type=_Seconds(), default=60, show_default=True,
-              callback=_seconds, help="How long the whole turn may take.")  # fmt: skip
+@click.option("--timeout", metavar="SECONDS", default=60, show_default=True,
+              type=Number(0, _LONGEST_TIMEOUT, min_open=True),
+              help="How long the whole turn may take.")  # fmt: skip
 @click.option("--token-file", metavar="FILE",
               help="Read the token from this file; -: from standard input.")  # fmt: skip
 @click.option("--token", help="The token. Others on this host can see it in the list of processes; "

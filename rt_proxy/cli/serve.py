@@ -23,6 +23,8 @@ from rt_proxy.tokens.file import FileTokenStore
 
 _logger = logging.getLogger("rt_proxy")
 _SPARE_DESCRIPTORS = 256
+#: What is asked for where neither the system nor the settings name a limit.
+_MANY_DESCRIPTORS = 1_048_576
 #: Where this machine reaches a listener on every address.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -60,17 +62,23 @@ def _configure_log(log: LogSettings) -> None:
 
 
 def _raise_descriptor_limit(sessions: int) -> None:
-    """Allow as many open files as the sessions need: two sockets each, and some to spare."""
-    needed = 2 * sessions + _SPARE_DESCRIPTORS
+    """Allow as many open files as the sessions may need.
+
+    That is two sockets for each, one for a visitor who is no session yet, and some to spare.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-    if soft != resource.RLIM_INFINITY and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    if allowed < needed:
+    if soft == resource.RLIM_INFINITY:
+        return
+    most = _MANY_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
+    needed = 3 * sessions + _SPARE_DESCRIPTORS if sessions else most
+    if soft < needed:
+        soft = min(needed, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < needed:
         _logger.warning(
-            "the system allows %d open files, but limits.sessions = %d needs %d: "
+            "the system allows %d open files, but limits.sessions = %d may need %d: "
             "raise the limit (ulimit -n, LimitNOFILE=) or lower limits.sessions",
-            allowed,
+            soft,
             sessions,
             needed,
         )
@@ -147,6 +155,7 @@ class _Config:
                 _logger.error("not reloaded, the old settings stay in force: %s", problem)  # noqa: TRY400
             return
         _configure_log(settings.log)
+        _raise_descriptor_limit(settings.limits.sessions)
         if _bound(settings.listen) != self._bound:
             _logger.warning("host, port and tls of [listen] change only at a restart")
         self._settings = settings

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
 
 import attrs
 import trio
@@ -23,6 +22,7 @@ from rt_proxy.listener.answers import send_answer
 from rt_proxy.listener.dial import Dial
 from rt_proxy.listener.early import EarlyBytes, gather_early
 from rt_proxy.listener.head import Opened, read_head
+from rt_proxy.listener.listen import peer_address
 from rt_proxy.listener.opening import Upstream, UpstreamOpener, dismiss
 from rt_proxy.listener.pages import Answer, models_answer, page, refusal_answer, render
 from rt_proxy.listener.roster import Roster
@@ -33,7 +33,6 @@ from rt_proxy.realtime.conversation import Conversation, client_needs_reading
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.hello import Hello, RequestHead, is_realtime_path, read_hello
 from rt_proxy.realtime.refusals import Refusal
-from rt_proxy.session.direct import DirectStream
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.session import Session
 from rt_proxy.session.wslegs import accept_leg
@@ -42,7 +41,6 @@ from rt_proxy.tokens.store import TokenStore
 
 #: How long a visitor that was silent too long, or is cut, may take to be answered, in seconds.
 _SHORT_LINGER = 0.25
-_OPENING_TIMEOUTS = ("opening_timeout", "first_event_timeout")
 
 _logger = logging.getLogger("rt_proxy.gate")
 
@@ -65,16 +63,22 @@ class House:
 class _Visit:
     """What is known of one visitor so far (mutable: it grows at every door).
 
-    ``notes`` are fields of the record that is written when the visit is over.
+    Attributes:
+        stream: The visitor's.
+        house: What is in force for it.
+        scope: Cuts the visit.
+        started_at: When it came, on Trio's clock.
+        record: What will be written when the visit is over; a draft until then.
+        recorded: It has been written.
+        answered: Something has been sent, or is being sent.
+        head_only: An HTTP answer must have no body.
     """
 
     stream: trio.abc.Stream
     house: House
-    session_id: str
-    started: datetime
-    started_at: float
     scope: trio.CancelScope
-    notes: dict[str, Any] = attrs.field(factory=dict)
+    started_at: float
+    record: SessionRecord
     recorded: bool = False
     answered: bool = False
     head_only: bool = False
@@ -116,25 +120,22 @@ class Gate:
         Cancelling cuts the session; both sides are still told, within a quarter
         of a second.
         """
-        session_id = secrets.token_hex(8)
-        with trio.CancelScope() as scope, self._roster.stranger(scope):
-            now, started_at = datetime.now(UTC), trio.current_time()
+        house = self._house()
+        record = _draft(stream)
+        with trio.CancelScope() as scope, self._roster.stranger(scope, house.settings.limits):
             try:
-                await self._receive(
-                    _Visit(stream, self._house(), session_id, now, started_at, scope)
-                )
+                await self._receive(_Visit(stream, house, scope, trio.current_time(), record))
             except* Exception:
                 self.faults += 1
                 _logger.exception(
                     "a session failed by a fault of rt-proxy itself",
-                    extra={"fields": {"session_id": session_id}},
+                    extra={"fields": {"session_id": record.session_id}},
                 )
             finally:
                 with trio.CancelScope(shield=True):  # closing by force cannot block
                     await trio.aclose_forcefully(stream)
 
     async def _receive(self, visit: _Visit) -> None:
-        visit.notes["address"] = _peer(visit.stream)
         opened = await _read_head(visit)
         if opened is None:
             return
@@ -146,11 +147,11 @@ class Gate:
             try:
                 await self._knock(visit, opened)
             except Exception:
-                self._record(visit, closing.INTERNAL_ERROR)
+                await self._turn_away(visit, closing.INTERNAL_ERROR, refusals.internal_error())
                 raise
             finally:
                 if not visit.recorded:
-                    await self._cut(visit)
+                    await self._turn_away(visit, closing.CUT, self._roster.turned_away())
         else:
             await self._answer_page(visit, opened.head)
 
@@ -177,31 +178,31 @@ class Gate:
         seconds = visit.house.settings.timeouts.farewell if linger is None else linger
         await send_answer(visit.stream, render(answer, head_only=visit.head_only), seconds)
 
-    async def _cut(self, visit: _Visit) -> None:
-        """Part from a client that is cut before its session has begun."""
-        self._record(visit, closing.CUT, told=False)
+    async def _turn_away(self, visit: _Visit, ending: Ending, refusal: Refusal) -> None:
+        """Part from a client that is cut, or that we fail, before its session has begun."""
+        self._record_untold(visit, ending)
         if not visit.answered:
             with trio.CancelScope(shield=True):  # no longer than the linger
-                await self._answer(visit, refusal_answer(self._roster.farewell()), _SHORT_LINGER)
+                await self._answer(visit, refusal_answer(refusal), _SHORT_LINGER)
 
     async def _knock(self, visit: _Visit, opened: Opened) -> None:
         """Decide on a client, in one go: what is decided holds when the seat is taken."""
         house = visit.house
         await house.tokens.refresh()
-        address = client_address(visit.notes["address"], opened.head, house.trusted_proxies)
-        visit.notes["address"] = address
+        address = client_address(visit.record.address, opened.head, house.trusted_proxies)
+        visit.record = attrs.evolve(visit.record, address=address)
         hello = read_hello(opened.head)
         if isinstance(hello, Refusal):
             await self._refuse(visit, hello)
             return
-        visit.notes |= {"model": hello.model, "dialect": hello.dialect.value}
+        visit.record = attrs.evolve(visit.record, model=hello.model, dialect=hello.dialect.value)
         ticket = self._decide(visit, opened.head, hello, address)
         if isinstance(ticket, Refusal):
             await self._refuse(visit, ticket, hello, opened.rest)
             return
         self._roster.know(visit.scope)
         with self._roster.seat(address):
-            visit.notes["model"] = ticket.model
+            visit.record = attrs.evolve(visit.record, model=ticket.model)
             await self._serve(visit, ticket, EarlyBytes(opened.rest))
 
     def _decide(
@@ -216,7 +217,7 @@ class Gate:
         token = authenticate(hello.credential, house.tokens, datetime.now(UTC))
         if isinstance(token, Refusal):
             return token
-        visit.notes |= {"token_id": token.id, "token_name": token.name}
+        visit.record = attrs.evolve(visit.record, token_id=token.id, token_name=token.name)
         return admit(
             hello,
             token,
@@ -236,7 +237,7 @@ class Gate:
             elif isinstance(upstream, Refusal):
                 await self._refuse(visit, upstream, ticket.hello, early.data)
             else:
-                self._record(visit, closing.CLIENT_LOST, told=False)
+                self._record_untold(visit, closing.CLIENT_LOST)
             room.cancel_scope.cancel("the visit is over")
 
     async def _open(
@@ -256,15 +257,12 @@ class Gate:
             if isinstance(outcome, Upstream):  # cut while the listening came to its end
                 await dismiss(outcome.leg)
             raise
-        visit.notes["attempts"] = tuple(map(str, opener.failures))
-        if not isinstance(outcome, Upstream):
-            if early.too_many:
-                return refusals.bad_request(
-                    f"More than {limit} bytes were sent before the answer to the upgrade."
-                )
-            last = opener.failures[-1].timeout if opener.failures else None
-            if isinstance(outcome, Refusal) and last in _OPENING_TIMEOUTS:
-                visit.notes["ending"] = last
+        attempts = tuple(map(str, opener.failures))
+        visit.record = attrs.evolve(visit.record, attempts=attempts)
+        if early.too_many and not isinstance(outcome, Upstream):
+            return refusals.bad_request(
+                f"More than {limit} bytes were sent before the answer to the upgrade."
+            )
         return outcome
 
     async def _hold(
@@ -279,7 +277,9 @@ class Gate:
         channel = upstream.channel
         limits, timeouts = visit.house.settings.limits, visit.house.settings.timeouts
         upstream_model = None if ticket.model is None else channel.upstream_model(ticket.model)
-        visit.notes |= {"channel": channel.name, "upstream_model": upstream_model}
+        visit.record = attrs.evolve(
+            visit.record, channel=channel.name, upstream_model=upstream_model
+        )
         frames = FrameReader(
             masked=True,
             needs_reading=client_needs_reading,
@@ -289,16 +289,15 @@ class Gate:
         )
         visit.answered = True
         client = None
-        with trio.move_on_after(no_limit_if_zero(timeouts.send_stall)):
-            try:
+        with trio.move_on_after(no_limit_if_zero(timeouts.send_stall)) as accepting:
+            with contextlib.suppress(trio.BrokenResourceError):
                 client = await _accept(room, visit.stream, ticket.hello, frames, early.data)
-            except trio.BrokenResourceError:
-                early.left = True
         if client is None:
-            ending = closing.CLIENT_LOST if early.left else closing.CLIENT_STALLED
-            self._record(visit, ending, told=False)
+            stalled = accepting.cancelled_caught
+            self._record_untold(visit, closing.CLIENT_STALLED if stalled else closing.CLIENT_LOST)
             return
-        visit.notes["opening"] = trio.current_time() - visit.started_at
+        opening = trio.current_time() - visit.started_at
+        visit.record = attrs.evolve(visit.record, opening=opening)
         conversation = Conversation(
             model=ticket.model,
             upstream_model=upstream_model,
@@ -307,8 +306,8 @@ class Gate:
         session = Session(client, upstream.leg, conversation, timeouts)
 
         def report(ending: Ending) -> None:
-            visit.notes |= session.figures()
-            self._record(visit, ending)
+            visit.record = attrs.evolve(visit.record, **session.figures())
+            self._record(visit, ending.side, ending.word, ending.client_code, ending.reason)
 
         with self._roster.guest(session, ticket.token.id, visit.house.tokens):
             await session.run(report)
@@ -323,9 +322,8 @@ class Gate:
             and not hello.azure
             and visit.house.settings.refusals == "event"
         )
-        word = visit.notes.pop("ending", refusal.code)
-        code = refusal.close_code if as_event else None
-        self._record(visit, Ending(Side.PROXY, word, code or 0, reason=refusal.message))
+        close_code = refusal.close_code if as_event else None
+        self._record(visit, Side.PROXY, refusal.log_word, close_code, refusal.message)
         if hello is None or not as_event:
             linger = _SHORT_LINGER if refusal.code == "head_timeout" else None
             await self._answer(visit, refusal_answer(refusal), linger)
@@ -341,28 +339,42 @@ class Gate:
                     await leg.close(ending.client_code, ending.reason, event=refusal.event())
             room.cancel_scope.cancel("the visit is over")
 
-    def _record(self, visit: _Visit, ending: Ending, *, told: bool = True) -> None:
-        """Write the record of a visit; only the first one counts.
+    def _record_untold(self, visit: _Visit, ending: Ending) -> None:
+        """Record an ending that the client could not be told, for want of a WebSocket."""
+        self._record(visit, ending.side, ending.word, reason=ending.reason)
 
-        Args:
-            visit: The visit.
-            ending: Why it is over.
-            told: Whether there was a WebSocket on which the client could be told.
-        """
+    def _record(
+        self,
+        visit: _Visit,
+        side: Side,
+        word: str,
+        close_code: int | None = None,
+        reason: str = "",
+    ) -> None:
+        """Write the record of a visit; only the first one counts."""
         if visit.recorded:
             return
         visit.recorded = True
-        record = SessionRecord(
-            session_id=visit.session_id,
-            started=visit.started,
+        visit.record = attrs.evolve(
+            visit.record,
             duration=trio.current_time() - visit.started_at,
-            ended_by=ending.side,
-            ending=ending.word,
-            close_code=(ending.client_code or None) if told else None,
-            reason=ending.reason,
-            **visit.notes,
+            ended_by=side,
+            ending=word,
+            close_code=close_code,
+            reason=reason,
         )
-        self._on_session_end(record)
+        self._on_session_end(visit.record)
+
+
+def _draft(stream: trio.abc.Stream) -> SessionRecord:
+    return SessionRecord(
+        session_id=secrets.token_hex(8),
+        started=datetime.now(UTC),
+        duration=0,
+        ended_by=Side.PROXY,
+        ending="",
+        address=peer_address(stream),
+    )
 
 
 async def _read_head(visit: _Visit) -> Opened | Refusal | None:
@@ -385,20 +397,7 @@ async def _accept(
         room,
         stream,
         key=hello.websocket_key,
-        subprotocol="realtime" if hello.offers_realtime else None,
+        subprotocol=hello.subprotocol,
         frames=frames,
         unread=unread,
     )
-
-
-def _peer(stream: trio.abc.Stream) -> str | None:
-    """Return the address at the other end of a stream, where it has one."""
-    while isinstance(stream, trio.SSLStream):
-        stream = stream.transport_stream
-    if not isinstance(stream, trio.SocketStream | DirectStream):
-        return None
-    try:
-        name = stream.socket.getpeername()
-    except OSError:
-        return None
-    return str(name[0]) if isinstance(name, tuple) else None

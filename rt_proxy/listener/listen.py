@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from rt_proxy.errors import ListenError
-from rt_proxy.session.direct import DirectListener
+from rt_proxy.session.direct import DirectListener, DirectStream
 from rt_proxy.settings import ListenSettings, TlsSettings
 
 _IN_USE = "; stop what listens there, or change listen.port"
@@ -91,3 +91,16 @@ def _socket_name(listener: Listener) -> str:
         raise TypeError(f"not a listener of ours: {plain!r}")
     host, port, *_ = plain.socket.getsockname()
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def peer_address(stream: trio.abc.Stream) -> str | None:
+    """Return the address at the other end of a stream, where it has one."""
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if not isinstance(stream, trio.SocketStream | DirectStream):
+        return None
+    try:
+        name = stream.socket.getpeername()
+    except OSError:
+        return None
+    return str(name[0]) if isinstance(name, tuple) else None

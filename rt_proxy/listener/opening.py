@@ -59,7 +59,7 @@ class Failure:
         channel: Its name.
         why: In a few words, without anything of the upstream's own.
         code: The code of an ``error`` first event.
-        timeout: Which deadline passed, such as ``first_event_timeout``.
+        timeout: ``first_event_timeout`` or ``opening_timeout``, if that is what passed.
     """
 
     channel: str
@@ -118,7 +118,8 @@ class UpstreamOpener:
         if only is not None and only.code == "model_not_found" and ticket.model is not None:
             return refusals.model_unknown(ticket.model)
         tried = "; ".join(map(str, self.failures))
-        return refusals.upstream_unavailable(f"No channel could serve. {tried}.")
+        cause = self.failures[-1].timeout
+        return refusals.upstream_unavailable(f"No channel could serve. {tried}.", cause)
 
     async def _try(self, channel: Channel, ticket: Ticket) -> Upstream | Failure:
         request = upstream_request(channel, model=ticket.model, intent=ticket.hello.intent)
@@ -128,7 +129,7 @@ class UpstreamOpener:
             leg = await self._connect(channel, request)
         if leg is None:
             why = f"no connection within {dial_seconds:g} s"
-            return Failure(channel.name, why, timeout="dial_timeout")
+            return Failure(channel.name, why)
         if isinstance(leg, Failure):
             return leg
         try:

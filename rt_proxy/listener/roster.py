@@ -1,8 +1,10 @@
 """Who is here: seats that are taken, sessions that live, and whether newcomers are let in.
 
-Counts and decides; it never awaits but to wait until everybody has left.
+Counts, decides and warns; it never awaits but to wait until everybody has left.
 """
 
+import logging
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +19,12 @@ from rt_proxy.session.session import Session
 from rt_proxy.settings import Limits
 from rt_proxy.tokens.store import TokenStore
 
-#: How many visitors may be here who have no seat: reading a page, being refused, or silent.
-_MOST_STRANGERS = 200
+_logger = logging.getLogger("rt_proxy.gate")
+
+#: So many visitors may always be here without a seat: reading a page, being refused, or silent.
+_FEW_STRANGERS = 200
+#: How often it is said that they are too many, in seconds.
+_WARNING_PAUSE = 60
 #: When a client that was refused for want of room may try again, in seconds.
 _RETRY_AFTER = 5
 
@@ -46,6 +52,7 @@ class Roster:
         self._per_address: Counter[str] = Counter()
         self._emptied = trio.Event()
         self._strangers: dict[trio.CancelScope, None] = {}
+        self._next_warning = -math.inf
 
     def __len__(self) -> int:
         """How many seats are taken, by sessions and by openings."""
@@ -58,34 +65,42 @@ class Roster:
     def refuse(self, address: str | None, limits: Limits) -> Refusal | None:
         """Say why a newcomer finds no seat; None: there is one."""
         if self.draining:
-            return self.farewell()
+            return refusals.draining(_RETRY_AFTER)
         if self._seats >= limits.sessions > 0:
             return refusals.at_capacity(_RETRY_AFTER)
         if address is not None and self._per_address[address] >= limits.sessions_per_address > 0:
             return refusals.too_many_from_address(_RETRY_AFTER)
         return None
 
-    def farewell(self) -> Refusal:
+    def turned_away(self) -> Refusal:
         """Return the refusal of a client that is cut before its answer."""
-        return refusals.draining(_RETRY_AFTER)
+        drained = self.draining
+        return (refusals.draining if drained else refusals.at_capacity)(_RETRY_AFTER)
 
     @contextmanager
-    def stranger(self, scope: trio.CancelScope) -> Iterator[None]:
+    def stranger(self, scope: trio.CancelScope, limits: Limits) -> Iterator[None]:
         """Be a visitor without a seat, until one is taken or the block ends.
 
-        They are as many as sockets allow, and nobody knows them yet; so where they are
-        too many the one that has been here longest is cut, for a client shows itself
-        at once.
+        Nobody knows them yet, so they are no more than sessions may be, and at least 200.
+        Beyond that the one that has been here longest is cut: a client shows itself at
+        once, and whoever only takes up room does not.
         """
         self._strangers[scope] = None
-        if len(self._strangers) > _MOST_STRANGERS:
+        if len(self._strangers) > max(limits.sessions, _FEW_STRANGERS):
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
             oldest.cancel("too many visitors without a seat")
+            self._warn_of_strangers()
         try:
             yield
         finally:
             self._strangers.pop(scope, None)
+
+    def _warn_of_strangers(self) -> None:
+        now = trio.current_time()
+        if now >= self._next_warning:
+            self._next_warning = now + _WARNING_PAUSE
+            _logger.warning("too many visitors without a session, the oldest are cut")
 
     def know(self, scope: trio.CancelScope) -> None:
         """Count a visitor no more among the strangers."""

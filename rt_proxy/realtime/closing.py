@@ -13,7 +13,6 @@ from rt_proxy.realtime.frames import Fault, FaultKind, is_legal_close_code
 from rt_proxy.realtime.refusals import Refusal, error_event
 
 _REASON_BYTES = 123
-NO_CODE = 1005
 
 
 class Side(enum.StrEnum):

@@ -6,6 +6,7 @@ money or access is enforced on what the *upstream* shows, because a client's
 frame may hide what it is.
 """
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -33,6 +34,8 @@ _RESPONSE_ID = 256
 #: Nor is one that claims more tokens for a response.
 _TOKENS = 1 << 53
 
+#: How the name of a snapshot ends, such as ``gpt-realtime-2025-08-28``.
+_SNAPSHOT = re.compile(r"-20[0-9]{2}-[0-9]{2}-[0-9]{2}\Z")
 _SESSION_UPDATE = b"session.update"
 #: The edit lane: client events that may be changed on their way. All others pass.
 EDITED_CLIENT_EVENTS = frozenset({"session.update"})
@@ -166,6 +169,8 @@ class Conversation:
         say anything, is therefore as good as the name that we asked for.
         """
         if model is None or self._upstream_model is None:
+            return True
+        if _SNAPSHOT.sub("", model) == self._upstream_model:
             return True
         return model in (self._upstream_model, self._shown_model)
 

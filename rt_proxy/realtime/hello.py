@@ -106,6 +106,11 @@ class Hello:
     offers_realtime: bool
     websocket_key: str
 
+    @property
+    def subprotocol(self) -> str | None:
+        """What is echoed: ``realtime`` if it was offered, and never one that carries a key."""
+        return "realtime" if self.offers_realtime else None
+
 
 def is_realtime_path(target: str) -> bool:
     """Tell whether a request target is an address of the Realtime API."""

@@ -34,9 +34,9 @@ def reader_of(types: Collection[str]) -> Callable[[bytes, bool], bool | None]:
     read = frozenset(type_.encode() for type_ in types)
 
     def needs_reading(start: bytes, enough: bool) -> bool | None:
-        found = _START.match(start)
-        if found is not None:
-            return found[1] in read
+        proven = proven_type(start)
+        if proven is not None:
+            return proven in read
         if not enough:
             return None
         return start.lstrip(b" \t\r\n")[:1] in (b"{", b"")

@@ -56,6 +56,7 @@ class Refusal:
         close_code: The close code of the event form; None: only the HTTP form exists.
         param: The query item or field at fault.
         headers: Further headers of the HTTP form, such as ``Retry-After``.
+        cause: What the log calls it, where that is not the code.
     """
 
     status: int
@@ -65,6 +66,12 @@ class Refusal:
     close_code: int | None = None
     param: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    cause: str | None = None
+
+    @property
+    def log_word(self) -> str:
+        """What the log calls it."""
+        return self.cause or self.code
 
     def body(self) -> bytes:
         """Return the JSON body of the HTTP form."""
@@ -137,9 +144,14 @@ def rate_limit_exceeded(why: str, retry_after: int) -> Refusal:
     )
 
 
-def upstream_unavailable(why: str) -> Refusal:
-    """Refuse because no channel could serve; ``why`` names each one tried."""
-    return Refusal(503, "server_error", "upstream_unavailable", why, 1013)
+def upstream_unavailable(why: str, cause: str | None = None) -> Refusal:
+    """Refuse because no channel could serve; ``why`` names each one tried.
+
+    Args:
+        why: A sentence.
+        cause: Which deadline passed, if it was one, such as ``opening_timeout``.
+    """
+    return Refusal(503, "server_error", "upstream_unavailable", why, 1013, cause=cause)
 
 
 def bad_request(message: str, *, param: str | None = None) -> Refusal:
@@ -188,6 +200,13 @@ def draining(retry_after: int) -> Refusal:
     message = "The proxy is shutting down; connect again."
     retry = ("Retry-After", str(retry_after))
     return http_only(503, "drain", message, retry, type="server_error")
+
+
+def internal_error() -> Refusal:
+    """Refuse because the proxy itself failed."""
+    return http_only(
+        500, "internal_error", "The proxy failed; its log says more.", type="server_error"
+    )
 
 
 def beta_not_served() -> Refusal:
