@@ -1,7 +1,7 @@
 """The config file: TOML in, ``Settings`` out, or every problem at once.
 
 Here is the way from the file to the values, past every mistake; what one value may be is
-told in ``configtypes.py``. Nothing here knows what providers differ in.
+told in ``configtypes.py``, and what providers differ in by ``channels.problems``.
 """
 
 import difflib

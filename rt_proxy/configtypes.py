@@ -1,6 +1,6 @@
 """What a value in the config file may be: strict types, names of models, secrets.
 
-The only room that reads the environment and the files of secrets.
+The environment variables and the files that hold the providers' keys are read here.
 No message repeats a value, for it may be a secret in the wrong place: a message says what
 belongs there, and names at most the environment variable or the file that is meant.
 """

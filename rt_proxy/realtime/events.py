@@ -1,7 +1,8 @@
 """The events that rt-proxy reads on their way, as frozen values.
 
-Only what a decision here needs is named; an event goes on as the bytes it came
-in, so fields that are not named are never lost (API reference, server events).
+What is named is what decisions, metering and logs ask about; an event goes on as
+the bytes it came in, so fields that are not named are never lost (API reference,
+server events).
 """
 
 import attrs
