@@ -375,15 +375,19 @@ def test_no_such_host(tmp_path: Path, host: str) -> None:
 
 
 def test_missing_certificate(tmp_path: Path) -> None:
-    """A certificate that cannot be read is one line with its path."""
+    """A certificate that cannot be read is one line with its path and the key's."""
     tls = 'tls = { cert = "cert.pem", key = "key.pem" }'
-    lines = cannot(tmp_path, SIMULATOR.replace("port = 0", f"port = 0\n{tls}"))
+    (line,) = cannot(tmp_path, SIMULATOR.replace("port = 0", f"port = 0\n{tls}"))
 
-    assert lines == [f"rt-proxy: cannot read {tmp_path}/cert.pem: No such file or directory"]
+    missing = "cannot be read: No such file or directory"
+    assert line == (
+        f"rt-proxy: listen.tls.cert: {tmp_path}/cert.pem {missing}; "
+        f"listen.tls.key: {tmp_path}/key.pem {missing}"
+    )
 
 
 def test_wrong_key(tmp_path: Path) -> None:
-    """A key that is not the certificate's is one line with both paths."""
+    """A key that is not the certificate's is one line with its path."""
     authority = trustme.CA()
     ours, other = (authority.issue_cert("localhost") for _ in range(2))
     ours.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
@@ -391,7 +395,7 @@ def test_wrong_key(tmp_path: Path) -> None:
     tls = 'tls = { cert = "cert.pem", key = "key.pem" }'
     (line,) = cannot(tmp_path, SIMULATOR.replace("port = 0", f"port = 0\n{tls}"))
 
-    assert f"{tmp_path}/cert.pem and {tmp_path}/key.pem" in line
+    assert f"{tmp_path}/key.pem is not the key of the certificate" in line
 
 
 @pytest.mark.parametrize("file", ["absent/tokens.toml", "/proc/tokens.toml"])

@@ -1,4 +1,4 @@
-"""Listeners: addresses, certificates, and what goes on when they are closed."""
+"""Listeners: addresses, and what goes on when they are closed."""
 
 import re
 import ssl
@@ -13,22 +13,11 @@ from conftest import Serve
 from openai import DefaultHttpxClient, OpenAI
 
 from rt_proxy.errors import ListenError
-from rt_proxy.listener.listen import addresses_of, open_listeners, serve_listeners, server_context
+from rt_proxy.listener.listen import addresses_of, open_listeners, serve_listeners
 from rt_proxy.settings import ListenSettings, TlsSettings
 
 ANY_PORT = ListenSettings(port=0)
 AUTHORITY = trustme.CA()
-#: A private key under the password "hush".
-LOCKED_KEY = """\
------BEGIN ENCRYPTED PRIVATE KEY-----
-MIH0MF8GCSqGSIb3DQEFDTBSMDEGCSqGSIb3DQEFDDAkBBBT4ooRLJayEBRi/8Qy
-QkZlAgIIADAMBggqhkiG9w0CCQUAMB0GCWCGSAFlAwQBKgQQSP3xK/f2Ih/0P/Rc
-v0B4KASBkCebgD47kpWw0rZ4HqG8aWnPvkNJomHft7/pS4VcZ1x1shUPi+x2mtU4
-EYm7Gg6GxEE9bbqCDzcIZCIorvGCP7qfeIrk8/PTlAby6NtZzkKG8cLlbtgvJ1+b
-Otgas6d+WhZnwgrch4zSD0wz0HVqHm3ezQLajCvSmjflZqK5xIzXYwHmvYuqSJA6
-vM9p/PbJdg==
------END ENCRYPTED PRIVATE KEY-----
-"""
 
 
 @pytest.fixture
@@ -94,43 +83,6 @@ async def test_no_host(host: str) -> None:
     """A name that has no address, or can be none, is an error with the name."""
     with pytest.raises(ListenError, match=re.escape(f"cannot listen on {host}:0: ")):
         await open_listeners(ListenSettings(host=host, port=0))
-
-
-# Certificates
-
-
-def test_unreadable_certificate(tls: TlsSettings) -> None:
-    """A file that is not there is an error with its path."""
-    tls.key.unlink()
-
-    with pytest.raises(ListenError) as caught:
-        server_context(tls)
-    assert str(caught.value) == f"cannot read {tls.key}: No such file or directory"
-
-
-@pytest.mark.parametrize("broken", ["cert", "key"])
-def test_broken_certificate(tls: TlsSettings, broken: str) -> None:
-    """A file that is no PEM is an error with both paths."""
-    getattr(tls, broken).write_text("hello")
-
-    with pytest.raises(ListenError, match=re.escape(f"{tls.cert} and {tls.key} are no")):
-        server_context(tls)
-
-
-def test_key_of_another(tls: TlsSettings) -> None:
-    """A key of another certificate is an error with both paths."""
-    AUTHORITY.issue_cert("localhost").private_key_pem.write_to_path(str(tls.key))
-
-    with pytest.raises(ListenError, match=re.escape(f"{tls.cert} and {tls.key} are no")):
-        server_context(tls)
-
-
-def test_key_with_a_password(tls: TlsSettings) -> None:
-    """A key with a password is an error, and nobody is asked on the terminal."""
-    tls.key.write_text(LOCKED_KEY)
-
-    with pytest.raises(ListenError, match="without a password"):
-        server_context(tls)
 
 
 # Serving

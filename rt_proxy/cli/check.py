@@ -1,7 +1,6 @@
 """``rt-proxy check``: would ``serve`` start with this config file?"""
 
 import os
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +10,9 @@ from rt_proxy.cli.help import config_option, examples
 from rt_proxy.cli.outcome import fail_by_config
 from rt_proxy.configfile import load_settings, not_in_force
 from rt_proxy.errors import SettingsError, TokenStoreError
-from rt_proxy.settings import Settings, TlsSettings
+from rt_proxy.listener.certificate import certificate_problems
+from rt_proxy.settings import Settings
 from rt_proxy.tokens.file import FileTokenStore
-
-_PEM_MARKS = {"cert": b"-----BEGIN CERTIFICATE-----", "key": b"PRIVATE KEY-----"}
 
 
 @click.command(
@@ -58,42 +56,9 @@ def _count(number: int, thing: str) -> str:
 
 def _file_problems(settings: Settings) -> Iterator[str]:
     """Look at the files that serve would read."""
-    yield from _tls_problems(settings.listen.tls)
+    if settings.listen.tls is not None:
+        yield from certificate_problems(settings.listen.tls)
     yield from _tokens_problems(settings.tokens.file)
-
-
-def _tls_problems(tls: TlsSettings | None) -> Iterator[str]:
-    if tls is None:
-        return
-    unusable = False
-    for name, path in (("cert", tls.cert), ("key", tls.key)):
-        for problem in _pem_problems(path, _PEM_MARKS[name]):
-            unusable = True
-            yield f"listen.tls.{name}: {path} {problem}"
-    if unusable:
-        return
-    try:
-        # A password is never asked for: a server has nobody to type it.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            tls.cert, tls.key, password=lambda: ""
-        )
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            yield f"listen.tls.key: {tls.key} is not the key of the certificate"
-        else:
-            yield f"listen.tls: the certificate and key cannot be used: {error.reason or error}"
-
-
-def _pem_problems(path: Path, mark: bytes) -> Iterator[str]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        yield f"cannot be read: {error.strerror}"
-        return
-    if mark not in content:
-        yield f"is no PEM file with {mark.decode().strip('-')}"
-    elif b"ENCRYPTED" in content:
-        yield "is encrypted; it is needed without a passphrase"
 
 
 def _tokens_problems(path: Path) -> Iterator[str]:

@@ -3,6 +3,7 @@
 Reads the head, answers plain HTTP, lets clients in, opens an upstream, and only
 then answers 101. While an upstream is being opened the client is listened to,
 so that one that leaves is noticed. Every client that knocked gets one record.
+It is one long module because it is one story; what it decides is told elsewhere.
 """
 
 import contextlib

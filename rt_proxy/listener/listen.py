@@ -1,14 +1,14 @@
 """Opens the listeners and lets every visitor in through the barrier."""
 
 import errno
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
 from rt_proxy.errors import ListenError
+from rt_proxy.listener.certificate import server_context
 from rt_proxy.session.direct import DirectListener, DirectStream
-from rt_proxy.settings import ListenSettings, TlsSettings
+from rt_proxy.settings import ListenSettings
 
 _IN_USE = "; stop what listens there, or change listen.port"
 
@@ -34,33 +34,6 @@ async def open_listeners(listen: ListenSettings) -> list[Listener]:
     if context is None:
         return [*plain]
     return [trio.SSLListener(listener, context, https_compatible=True) for listener in plain]
-
-
-def server_context(tls: TlsSettings) -> ssl.SSLContext:
-    """Return the TLS context of a certificate.
-
-    Raises:
-        ListenError: A file cannot be read, or certificate and key do not belong together.
-    """
-    for path in (tls.cert, tls.key):
-        try:
-            path.read_bytes()
-        except OSError as error:
-            raise ListenError(f"cannot read {path}: {_reason(error)}") from error
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(tls.cert, tls.key, password=_no_password)
-    except (ssl.SSLError, ValueError) as error:
-        raise ListenError(
-            f"{tls.cert} and {tls.key} are no certificate and its key, both PEM without a "
-            "password, that belong together"
-        ) from error
-    return context
-
-
-def _no_password() -> str:
-    """Keep OpenSSL from asking on the terminal."""
-    raise ValueError("the key has a password")
 
 
 def _reason(error: OSError) -> str:

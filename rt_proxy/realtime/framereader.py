@@ -5,7 +5,8 @@ somebody must read, control frames, and the faults of the peer (RFC 6455,
 section 5). It never awaits and keeps at most one unfinished frame, so that one
 call costs no more than the bytes it is given. What goes on is never copied
 more than once and never parsed; whether a message may go on unread is not
-decided here but by the ``NeedsReading`` that the leg was given.
+decided here but by the ``NeedsReading`` that the leg was given. It is one long
+module because one walk has to know every state that a frame can be left in.
 """
 
 import secrets
