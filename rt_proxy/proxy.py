@@ -52,7 +52,7 @@ class Proxy:
             embedder that brings its own listener.
     """
 
-    #: Where its tasks live; set by ``open_proxy``.
+    #: Where its tasks live while it is at work.
     _nursery: trio.Nursery
 
     def __init__(
@@ -142,6 +142,17 @@ class Proxy:
             self._roster.end_all(closing.DRAIN, only_idle=only_idle)
             with trio.move_on_after(_DRAIN_WATCH):
                 await self._roster.wait_empty()
+
+    @asynccontextmanager
+    async def _at_work(self) -> AsyncIterator[None]:
+        """Have a nursery for as long as the block lasts, and part from everybody after it."""
+        async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self._watch_tokens)
+            try:
+                yield
+            finally:
+                await self._close()
+                self._nursery.cancel_scope.cancel("the proxy is closed")
 
     async def _close(self) -> None:
         """Cut who is left, and wait for the goodbyes; who comes later is turned away."""
@@ -248,14 +259,8 @@ async def open_proxy(
     """
     # Made outside the nursery, so that what it raises comes out as it is, not in a group.
     proxy = Proxy(settings, tokens=tokens, dial=dial, on_session_end=on_session_end)
-    async with trio.open_nursery() as nursery:
-        proxy._nursery = nursery  # noqa: SLF001 - the other half of the class
-        nursery.start_soon(proxy._watch_tokens)  # noqa: SLF001
-        try:
-            yield proxy
-        finally:
-            await proxy._close()  # noqa: SLF001
-            nursery.cancel_scope.cancel("the proxy is closed")
+    async with proxy._at_work():  # noqa: SLF001 - this function is how a Proxy is made
+        yield proxy
 
 
 async def serve(

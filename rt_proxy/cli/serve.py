@@ -152,7 +152,7 @@ class _Config:
             self._proxy.reload(settings)
         except RtProxyError as error:
             for problem in str(error).splitlines():  # a record each
-                _logger.error("not reloaded, the old settings stay in force: %s", problem)  # noqa: TRY400
+                _logger.error("not reloaded, the old settings stay in force: %s", problem)  # noqa: TRY400 - no traceback
             return
         _configure_log(settings.log)
         _raise_descriptor_limit(settings.limits.sessions)
