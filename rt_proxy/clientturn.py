@@ -5,14 +5,14 @@ The shapes are those of the GA dialect (API reference, client and server events)
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 
-from rt_proxy.realtime.codec import parse_object, structure_event
-from rt_proxy.realtime.events import ResponseDone, Usage
 from rt_proxy.realtime.frames import Close
+from rt_proxy.realtime.jsontext import parse_object
+from rt_proxy.realtime.usage import count_tokens
 
 #: The answer's audio: samples a second, of 16 bits each, one channel.
 SAMPLE_RATE = 24_000
@@ -71,7 +71,7 @@ class Reply:
         error_codes: The codes of the errors that the server named, in their order.
         audio: What is kept of the audio, as little-endian samples of 16 bits.
         audio_bytes: How much audio there was in all.
-        usage: What the response cost; None: the server did not say.
+        usage: What the response cost, by flat names; None: the server did not say.
         times: When things had come.
     """
 
@@ -80,7 +80,7 @@ class Reply:
     error_codes: tuple[str, ...]
     audio: bytes = attrs.field(repr=False)
     audio_bytes: int
-    usage: Usage | None
+    usage: Mapping[str, int] | None
     times: Times
 
 
@@ -106,7 +106,7 @@ class Turn:
         self._error_codes: list[str] = []
         self._audio = bytearray()
         self._audio_bytes = 0
-        self._usage: Usage | None = None
+        self._usage: Mapping[str, int] | None = None
         self._came: dict[str, float] = {}
 
     @property
@@ -200,14 +200,15 @@ class Turn:
     def _take_done(self, event: dict[str, Any]) -> None:
         """End the turn with the response; ``status_details`` says why it did not complete."""
         self.over = True
-        done = structure_event(event)
-        if not isinstance(done, ResponseDone):
+        response = event.get("response")
+        if not isinstance(response, dict):
             self.fail("the server sent a response.done that cannot be read")
             return
-        self._usage = done.response.usage
-        self._completed = done.response.status == "completed"
+        if isinstance(response.get("usage"), dict):
+            self._usage = count_tokens(response["usage"])
+        self._completed = response.get("status") == "completed"
         if not self._completed:
-            self.fail(f"the response is {_outcome(done.response.status, event['response'])}")
+            self.fail(f"the response is {_outcome(response)}")
 
     def _take_error(self, error: object) -> None:
         """Note an error; one that comes before the response comes in its place."""
@@ -217,11 +218,13 @@ class Turn:
             self.refused = self.over = True
 
 
-def _outcome(status: str | None, response: object) -> str:
+def _outcome(response: dict[str, Any]) -> str:
     """Say how a response ended that did not complete (API reference, ``response.done``)."""
-    details = response.get("status_details") if isinstance(response, dict) else None
+    status, details = response.get("status"), response.get("status_details")
+    if not isinstance(status, str):
+        status = "without a status"
     if not isinstance(details, dict):
-        return status or "without a status"
+        return status
     reason = details.get("reason")
     said = reason if isinstance(reason, str) else _error_text(details.get("error"))
     return f"{status}: {_short(said)}" if said else f"{status}"

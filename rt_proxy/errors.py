@@ -33,3 +33,10 @@ class TokenStoreError(RtProxyError):
 
 class ListenError(RtProxyError):
     """A listener cannot be opened: address in use, or an unreadable certificate."""
+
+
+class EventError(RtProxyError, ValueError):
+    """A text is no event of the Realtime API, or a value cannot be written as one.
+
+    It is raised to whoever parses or dumps events; the relay does neither.
+    """

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from commands import PATIENCE, SIMULATOR, Command, Served
 from conftest import Serve
 
-from rt_proxy.cli.say import say
+from rt_proxy.cli.say import _usage_rows, say
 
 #: A file that takes nothing.
 FULL = Path("/dev/full")
@@ -57,6 +57,14 @@ def test_text_answer(simulated: Served) -> None:
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "You said: Hello\n"
     assert "audio" not in result.stderr
+
+
+def test_counts_that_did_not_come() -> None:
+    """A count that the server left out is 0, and none of its parts is told."""
+    usage = {"output_tokens": 7, "output_audio_tokens": 5}
+
+    assert _usage_rows({}) == [("input", "0", "tokens"), ("output", "0", "tokens")]
+    assert _usage_rows(usage)[1] == ("output", "7", "tokens (5 audio)")
 
 
 def test_saved_audio_can_be_heard(simulated: Served) -> None:

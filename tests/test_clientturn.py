@@ -90,10 +90,40 @@ def test_completed() -> None:
     assert reply.problems == ()
     assert reply.audio == b"\x01\x02\x03\x04"
     assert reply.usage is not None
-    assert reply.usage.output_tokens == 20
+    assert reply.usage["output_tokens"] == 20
     assert reply.times == clientturn.Times(
         session_created=0.5, first_text=1.5, first_audio=2.0, total=10
     )
+
+
+@pytest.mark.parametrize(
+    ("usage", "total"),
+    [
+        ({"total_tokens": True, "output_tokens": 20}, None),
+        ({"total_tokens": 5, "output_tokens": 20, "input_token_details": 7}, 5),
+    ],
+)
+def test_odd_usage(usage: dict[str, Any], total: object) -> None:
+    """What is odd in the usage is missing; the response is done, and the rest is told."""
+    follower = Follower()
+
+    follower.take(CREATED, RESPONDS, done(usage=usage))
+
+    reply = follower.reply()
+    assert reply.completed
+    assert reply.usage is not None
+    assert (reply.usage.get("total_tokens"), reply.usage["output_tokens"]) == (total, 20)
+
+
+@pytest.mark.parametrize("usage", [None, 5, [], "none"])
+def test_no_usage(usage: object) -> None:
+    """A usage that is no object is none, and the response is done all the same."""
+    follower = Follower()
+
+    follower.take(CREATED, RESPONDS, done(usage=usage))
+
+    assert follower.reply().completed
+    assert follower.reply().usage is None
 
 
 def test_text_answer() -> None:

@@ -1,319 +1,524 @@
-"""Facts about reading JSON events and about the small edits in them."""
+"""Facts about text that becomes events, and about events that become the same text again."""
 
-import gc
+import copy
 import json
+import sys
+import timeit
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import attrs
 import pytest
+from eventexamples import BETA_SESSION, CAPTURED, CLIENT, SERVER, SESSION, USAGE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rt_proxy.realtime.codec import parse_object, replace_member, structure_event
-from rt_proxy.realtime.events import (
-    CachedTokens,
-    ErrorDetails,
-    ErrorEvent,
-    InputTokens,
-    OutputTokens,
-    ResponseCreated,
-    ResponseDone,
-    SessionCreated,
-    SessionUpdated,
-    ShownResponse,
-    ShownSession,
-    Usage,
+from rt_proxy.errors import EventError, RtProxyError
+from rt_proxy.realtime.codec import _CONVERTER, _WrongKindError, dump, parse
+from rt_proxy.realtime.events.base import MISSING, MOST_LEVELS, ApiObject, UnknownEvent, freeze
+from rt_proxy.realtime.events.beta import (
+    BetaResponse,
+    BetaResponseParameters,
+    BetaSession,
+    BetaTranscriptionSession,
 )
+from rt_proxy.realtime.events.client import ResponseCreate, SessionUpdate
+from rt_proxy.realtime.events.items import (
+    InputTextPart,
+    ItemReference,
+    MessageItem,
+    UnknownItem,
+    UnknownPart,
+)
+from rt_proxy.realtime.events.output import ResponseDone
+from rt_proxy.realtime.events.responses import Response, ResponseParameters, Usage
+from rt_proxy.realtime.events.server import ErrorEvent, InputAudioBufferSpeechStarted
+from rt_proxy.realtime.events.sessions import (
+    RealtimeSession,
+    TranscriptionSession,
+    UnknownSession,
+)
+from rt_proxy.realtime.events.tools import BetaFunctionChoice, FunctionChoice, UnknownToolChoice
 
+EXAMPLES = [*CLIENT, *SERVER, *map(json.loads, CAPTURED)]
+
+KEYS = st.sampled_from(
+    ["type", "extra", "id", "item", "session", "content", "usage", "status", "audio", "tools"]
+) | st.text(st.characters(codec=None), max_size=6)
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
+    | st.integers(min_value=2**64)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec=None), max_size=10),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner),
+    | st.text(st.characters(codec=None), max_size=10)
+    | st.sampled_from(["message", "realtime", "function", "inf", "item_reference"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=5),
     max_leaves=12,
 )
 
 
-class TestParseObject:
-    """A message is an object, or nothing."""
-
-    def test_an_object(self) -> None:
-        """An object is given as a dict."""
-        assert parse_object(b' {"a": [1, null]}\n') == {"a": [1, None]}
-
-    @pytest.mark.parametrize(
-        "payload",
-        [
-            b"",
-            b" ",
-            b"{",
-            b'{"a":1}x',
-            b'{"a":1,}',
-            b"[]",
-            b'"text"',
-            b"null",
-            b"1",
-            b'\xef\xbb\xbf{"a":1}',
-            b'{"a":"\xff"}',
-            b'{"a":"\xed\xa0\x80"}',
-            '{"a":1}'.encode("utf-16"),
-            b'{"a":"\n"}',
-            b'{"a":' + b"1" * 5_000 + b"}",
-            b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-            b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
-            b"[" * 100_000,
-        ],
-        ids=lambda payload: repr(payload[:20]),
-    )
-    def test_anything_else_is_none(self, payload: bytes) -> None:
-        """No object, broken, not UTF-8, too deep, too long a number: None, and never a raise."""
-        assert parse_object(payload) is None
-
-    def test_a_lone_surrogate(self) -> None:
-        """An escape that no text can hold is read; JSON allows it."""
-        assert parse_object(b'{"a":"\\ud800"}') == {"a": "\ud800"}
-
-    @settings(deadline=None)
-    @given(st.binary(max_size=200))
-    def test_never_raises(self, payload: bytes) -> None:
-        """Any bytes give a dict or None."""
-        assert isinstance(parse_object(payload), dict | None)
-
-    @settings(deadline=None)
-    @given(JSON)
-    def test_every_json(self, value: object) -> None:
-        """Any JSON gives the object that it is, or None."""
-        expected = value if isinstance(value, dict) else None
-        assert parse_object(json.dumps(value).encode()) == expected
-
-    @pytest.mark.parametrize(
-        "text",
-        [b'{"a":1}', b'{"a":', b'{"a":"\xff"}', b'{"a":' + b"[" * 100_000],
-        ids=["well-formed", "malformed", "not UTF-8", "too deep"],
-    )
-    @pytest.mark.parametrize("is_enabled", [True, False])
-    def test_the_garbage_collector_stays_as_it_was(self, text: bytes, *, is_enabled: bool) -> None:
-        """Large text, well-formed or not, leaves the garbage collector on or off as it was."""
-        was_enabled = gc.isenabled()
-        try:
-            (gc.enable if is_enabled else gc.disable)()
-            parse_object(b" " * 100_000 + text)
-            assert gc.isenabled() is is_enabled
-        finally:
-            (gc.enable if was_enabled else gc.disable)()
-
-    def test_large_text_is_parsed_without_collections(self) -> None:
-        """While a large value grows the garbage collector does not look at it again and again."""
-        payload = b'{"a":[' + b"[]," * 100_000 + b"[]]}"
-        before = sum(generation["collections"] for generation in gc.get_stats())
-        value = parse_object(payload)
-        during = sum(generation["collections"] for generation in gc.get_stats()) - before
-        assert value is not None
-        assert during < 10
+def structure(value: object, kind: type[Any]) -> Any:
+    """Return a JSON value as one of the objects inside events; None: it is none of these."""
+    try:
+        return _CONVERTER.structure(freeze(value), kind)
+    except _WrongKindError:
+        return None
 
 
-class TestStructureEvent:
-    """The server events that are read become values."""
-
-    def test_session_events(self) -> None:
-        """Of a session only what is decided on is kept."""
-        session = {"id": "s", "model": "m", "expires_at": 5, "voice": {"x": 1}}
-        shown = ShownSession("s", "m", 5)
-        assert structure_event({"type": "session.created", "session": session}) == (
-            SessionCreated(shown)
-        )
-        assert structure_event({"type": "session.updated", "session": session}) == (
-            SessionUpdated(shown)
-        )
-
-    def test_response_created(self) -> None:
-        """A response that has begun has an id and no usage yet."""
-        response = {"id": "r", "status": "in_progress", "usage": None}
-        assert structure_event({"type": "response.created", "response": response}) == (
-            ResponseCreated(ShownResponse("r", "in_progress"))
-        )
-
-    def test_response_done(self) -> None:
-        """The whole usage object of the API is understood."""
-        usage = {
-            "total_tokens": 253,
-            "input_tokens": 132,
-            "output_tokens": 121,
-            "input_token_details": {
-                "text_tokens": 119,
-                "audio_tokens": 13,
-                "image_tokens": 0,
-                "cached_tokens": 64,
-                "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0, "image_tokens": 0},
-            },
-            "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
-        }
-        event = {"type": "response.done", "response": {"id": "r", "usage": usage, "output": []}}
-        read = InputTokens(119, 13, 0, 64, CachedTokens(64))
-        assert structure_event(event) == ResponseDone(
-            ShownResponse("r", None, Usage(253, 132, 121, read, OutputTokens(30, 91)))
-        )
-
-    def test_error(self) -> None:
-        """An error event has its details."""
-        event = {"type": "error", "event_id": "e", "error": {"type": "t", "code": "c"}}
-        assert structure_event(event) == ErrorEvent(ErrorDetails("t", "c"))
-
-    @pytest.mark.parametrize("type_", ["response.output_audio.delta", "", None, 5, ["error"], {}])
-    def test_other_types(self, type_: object) -> None:
-        """An event of another type, or of none, is not read."""
-        assert structure_event({"type": type_, "session": {}, "error": {}}) is None
-        assert structure_event({}) is None
-
-    def test_without_its_object(self) -> None:
-        """An event without what it is about is not read."""
-        for type_ in ("session.created", "response.done", "error"):
-            assert structure_event({"type": type_}) is None
-
-    @pytest.mark.parametrize("wrong", [None, True, 1.0, "7", [], [1], {}])
-    def test_no_coercion(self, wrong: object) -> None:
-        """A count of the wrong kind is 0; true is not 1, and "7" is not 7."""
-        usage = {"total_tokens": wrong, "input_tokens": 5}
-        event = {"type": "response.done", "response": {"id": "r", "usage": usage}}
-        assert structure_event(event) == ResponseDone(
-            ShownResponse("r", None, Usage(input_tokens=5))
-        )
-
-    @pytest.mark.parametrize("wrong", [5, True, [], {}, ["x"]])
-    def test_one_odd_member_hides_nothing(self, wrong: object) -> None:
-        """A text of the wrong kind is absent; the members beside it are read all the same."""
-        response = {"id": "r", "status": wrong, "usage": {"total_tokens": 3}}
-        event = {"type": "response.done", "response": response}
-        assert structure_event(event) == ResponseDone(
-            ShownResponse("r", None, Usage(total_tokens=3))
-        )
-
-    @pytest.mark.parametrize("wrong", [5, "text", "id", [], ["id"], None, True])
-    def test_an_object_of_the_wrong_kind(self, wrong: object) -> None:
-        """What should be an object and is none counts as an empty one."""
-        event = {"type": "session.created", "session": wrong}
-        assert structure_event(event) == SessionCreated(ShownSession())
-
-    @settings(deadline=None)
-    @given(
-        st.sampled_from(["session.created", "session.updated", "response.created", "error"])
-        | st.just("response.done"),
-        JSON
-        | st.dictionaries(
-            st.sampled_from(["id", "model", "usage", "code", "input_token_details"]), JSON
-        ),
-    )
-    def test_never_raises(self, type_: str, thing: object) -> None:
-        """Whatever stands in an event, it becomes a value."""
-        event = {"type": type_, "session": thing, "response": thing, "error": thing}
-        assert structure_event(event) is not None
+def exact(value: object) -> str:
+    """Return a text that differs wherever two JSON values do: 1, 1.0 and true are three."""
+    return json.dumps(value, sort_keys=True)
 
 
-PATH = ("session", "model")
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Return each container in a JSON value with each of its keys or indexes."""
+    if not isinstance(value, dict | list):
+        return []
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
 
 
 @st.composite
-def templates(draw: st.DrawFn) -> tuple[list[str], int]:
-    """Draw an object's text, cut where a ``session.model`` stands, and how often one does."""
-    space = st.text(" \t\r\n", max_size=2)
-
-    def text_of(value: object) -> str:
-        return json.dumps(
-            value,
-            ensure_ascii=draw(st.booleans()),
-            indent=draw(st.sampled_from([None, 1])),
-        )
-
-    def joined(members: list[str]) -> str:
-        gap = draw(space)
-        return "{" + gap + f"{gap},{gap}".join(members) + gap + "}"
-
-    def others(banned: str) -> list[str]:
-        keys = draw(st.lists(st.text(max_size=5).filter(lambda key: key != banned), max_size=3))
-        colon = draw(space) + ":" + draw(space)
-        return [text_of(key) + colon + text_of(draw(JSON_TEXTS)) for key in keys]
-
-    def session() -> str:
-        models = draw(st.integers(0, 2))
-        key = draw(st.sampled_from(['"model"', '"mod\\u0065l"']))
-        members = others("model") + [f"{key}:\0"] * models
-        return joined(draw(st.permutations(members)))
-
-    members = others("session")
-    for _ in range(draw(st.integers(0, 2))):
-        body = draw(st.sampled_from(["object", "object", "array"]))
-        members.append('"session" : ' + (session() if body == "object" else '[{"model":"x"}]'))
-    whole = draw(space) + joined(draw(st.permutations(members))) + draw(space)
-    parts = whole.split("\0")
-    return parts, len(parts) - 1
+def mutants(draw: st.DrawFn) -> dict[str, Any]:
+    """Make a real event with some values replaced, left out, or put beside what is there."""
+    event: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(EXAMPLES)))
+    for _ in range(draw(st.integers(1, 3))):
+        container, key = draw(st.sampled_from(places(event)))
+        match draw(st.sampled_from(["replace", "leave out", "add"])):
+            case "replace" if container is not event or key != "type":
+                container[key] = draw(JSON)
+            case "leave out" if container is not event or key != "type":
+                del container[key]
+            case "add" if isinstance(container, dict):
+                container.setdefault(draw(KEYS), draw(JSON))
+    return event
 
 
-JSON_TEXTS = st.recursive(
-    st.none()
-    | st.integers(-(10**60), 10**60)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=10).map(lambda text: text.replace("\0", "")),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["model", "session", "ö", "a b"]), inner)
-    ),
-    max_leaves=8,
-)
+class TestRoundTrip:
+    """What was parsed is dumped as the same JSON value."""
 
-
-class TestReplaceMember:
-    """One member is replaced; every other byte stays."""
+    @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event["type"])
+    def test_examples(self, event: dict[str, Any]) -> None:
+        """Every event of the reference, and every one that was captured, comes out as it was."""
+        assert exact(json.loads(dump(parse(json.dumps(event))))) == exact(event)
 
     @settings(deadline=None)
-    @given(
-        templates(),
-        st.sampled_from(['"old"', '"\\u00e9\\ud800"', "5", "null", '{"model": ["x"]}', "[]"]),
-        st.text(max_size=10),
+    @given(st.dictionaries(KEYS, JSON), st.text(max_size=5))
+    def test_any_object(self, members: dict[str, Any], type_: str) -> None:
+        """Any JSON object with a string for a type is an event, and loses nothing."""
+        event = members | {"type": type_}
+
+        assert exact(json.loads(dump(parse(json.dumps(event))))) == exact(event)
+
+    @settings(deadline=None, max_examples=500)
+    @given(mutants())
+    def test_mutated_events(self, event: dict[str, Any]) -> None:
+        """An event with anything wrong in it is an event, and loses nothing."""
+        assert exact(json.loads(dump(parse(json.dumps(event))))) == exact(event)
+
+    @settings(deadline=None)
+    @given(mutants(), st.sampled_from([True, False]))
+    def test_text_and_bytes(self, event: dict[str, Any], escaped: bool) -> None:
+        """Bytes in UTF-8 are the same event as text, with escapes or without."""
+        text = json.dumps(event, ensure_ascii=escaped).encode(errors="replace")
+
+        assert parse(text) == parse(text.decode())
+
+    @settings(deadline=None)
+    @given(mutants())
+    def test_equality(self, event: dict[str, Any]) -> None:
+        """Events of the same text are equal."""
+        assert parse(json.dumps(event)) == parse(json.dumps(event))
+
+    def test_numbers(self) -> None:
+        """Integers are exact whatever their length; other numbers are floats."""
+        text = '{"type":"x","a":123456789012345678901234567890,"b":-0.0,"c":1.0,"d":1e-400}'
+
+        assert dump(parse(text)) == text.replace("1e-400", "0.0")
+
+    def test_halves_of_characters(self) -> None:
+        """A lone surrogate, legal in JSON and no character, is kept."""
+        assert dump(parse(r'{"type":"x","a":"\ud83d"}')) == r'{"type":"x","a":"\ud83d"}'
+
+    def test_the_type_comes_first(self) -> None:
+        """In what is dumped each object begins with its type, as OpenAI's do."""
+        event = {"session": {"voice": "a", "type": "realtime"}, "type": "session.update"}
+
+        assert dump(parse(json.dumps(event))) == (
+            '{"type":"session.update","session":{"type":"realtime","voice":"a"}}'
+        )
+
+
+def session_of(members: object) -> Any:
+    """Return the session of a ``session.update`` that has these members."""
+    event = parse(json.dumps({"type": "session.update", "session": members}))
+    assert isinstance(event, SessionUpdate)
+    return event.session
+
+
+def item_of(members: object) -> Any:
+    """Return the item of a ``conversation.item.create`` that has these members."""
+    return getattr(
+        parse(json.dumps({"type": "conversation.item.create", "item": members})), "item", None
     )
-    def test_every_other_byte_stays(
-        self, template: tuple[list[str], int], old: str, new: str
-    ) -> None:
-        """Each ``session.model`` becomes the new string, and nothing else changes by a byte."""
-        parts, times = template
-        payload = old.join(parts).encode()
-        replaced = replace_member(payload, PATH, new)
-        assert replaced == json.dumps(new).join(parts).encode()
-        if times == 0:
-            assert replaced == payload
+
+
+class TestFields:
+    """What becomes of a field: a value, null, missing, or something else."""
+
+    def test_missing_and_null(self) -> None:
+        """What is missing stays missing, and null stays null."""
+        session = session_of({"type": "realtime", "instructions": None})
+
+        assert session.instructions is None
+        assert session.model is MISSING
+        assert dump(SessionUpdate(session=session)) == (
+            '{"type":"session.update","session":{"type":"realtime","instructions":null}}'
+        )
+
+    def test_unknown_fields(self) -> None:
+        """A field that the class does not have is kept, however deep it is."""
+        item = {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "Hi", "mood": ["glad", {"very": True}]}],
+            "extra": 5,
+        }
+
+        assert item_of(item) == MessageItem(
+            role="user",
+            content=(InputTextPart(text="Hi", extra={"mood": ("glad", {"very": True})}),),
+            extra={"extra": 5},
+        )
+
+    @pytest.mark.parametrize("wrong", [None, True, 1.0, "7", [], {}])
+    def test_no_coercion(self, wrong: object) -> None:
+        """A count of another kind is missing and kept aside; true is not 1, nor 1.0, nor "7"."""
+        usage = structure({"total_tokens": wrong, "input_tokens": 5}, Usage)
+
+        assert usage == Usage(input_tokens=5, extra={"total_tokens": wrong})
+        assert usage.total_tokens is MISSING
+
+    @pytest.mark.parametrize("wrong", [1, 0.0, "true", None, []])
+    def test_what_is_no_boolean(self, wrong: object) -> None:
+        """A truth value is true or false alone."""
+        item = {"type": "mcp_approval_response", "id": "i", "approval_request_id": "r"}
+
+        assert isinstance(item_of(item | {"approve": wrong}), UnknownItem)
+
+    def test_numbers_may_be_whole(self) -> None:
+        """Where a number may have a fraction, an integer is good, and stays one."""
+        detection = {"type": "server_vad", "threshold": 1}
+        session = session_of(
+            {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+        )
+
+        assert type(session.audio.input.turn_detection.threshold) is int
+
+    @pytest.mark.parametrize(("limit", "known"), [(5, True), ("inf", True), ("5", False)])
+    def test_a_number_or_inf(self, limit: object, known: bool) -> None:
+        """A token limit is an integer or ``inf``."""
+        session = session_of({"type": "realtime", "max_output_tokens": limit})
+
+        assert session.max_output_tokens == (limit if known else MISSING)
+        assert session.extra == ({} if known else {"max_output_tokens": limit})
+
+    def test_an_array_with_one_odd_element(self) -> None:
+        """An array counts as of the wrong kind when one of its elements is."""
+        session = session_of({"type": "realtime", "include": ["a", 5], "tools": [{}, 5]})
+
+        assert session.extra == {"include": ("a", 5), "tools": ({}, 5)}
+
+    def test_an_object_that_lacks_something(self) -> None:
+        """An object without a field that it must have is of the wrong kind for its place."""
+        session = session_of({"type": "realtime", "prompt": {"version": "2"}})
+
+        assert session.prompt is MISSING
+        assert session.extra == {"prompt": {"version": "2"}}
+
+    def test_mappings_of_texts(self) -> None:
+        """Metadata with a value that is no text is kept aside."""
+        response = structure({"metadata": {"a": "b", "c": 5}}, Response)
+
+        assert response == Response(extra={"metadata": {"a": "b", "c": 5}})
+
+
+class TestRequired:
+    """An object of which too little is right is unknown, and all of it is kept."""
+
+    def test_unknown_types(self) -> None:
+        """An event of a type that nobody knows has its type, and the rest as it came."""
+        event = parse('{"type":"session.input_transcript.delta","delta":"Hi","list":[1]}')
+
+        assert event == UnknownEvent(
+            type="session.input_transcript.delta", extra={"delta": "Hi", "list": (1,)}
+        )
+
+    @pytest.mark.parametrize("item", [{}, {"item_id": 5}, {"item_id": None}])
+    def test_an_event_without_what_it_must_have(self, item: dict[str, object]) -> None:
+        """An event is unknown when a field that it must have is missing or wrong."""
+        event = {"type": "input_audio_buffer.speech_started", "event_id": "e", "audio_start_ms": 1}
+        good = InputAudioBufferSpeechStarted(event_id="e", item_id="i", audio_start_ms=1)
+
+        assert parse(json.dumps(event | {"item_id": "i"})) == good
+        assert isinstance(parse(json.dumps(event | item)), UnknownEvent)
+
+    def test_an_error_needs_no_event_id(self) -> None:
+        """An error is an error with an ``event_id``, with null there, and without one."""
+        error = {"type": "error", "error": {"type": "t", "message": "m"}}
+
+        for id_ in ({"event_id": "e"}, {"event_id": None}, {}):
+            assert isinstance(parse(json.dumps(error | id_)), ErrorEvent)
+
+    def test_unknown_items_and_parts(self) -> None:
+        """What is unknown inside does not make unknown what it is in."""
+        item = item_of(
+            {"type": "message", "role": "user", "content": [{"type": "smell"}, {"type": 5}, {}]}
+        )
+
+        assert item.content == (
+            UnknownPart(type="smell"),
+            UnknownPart(extra={"type": 5}),
+            UnknownPart(),
+        )
+        assert item_of({"type": "message", "role": "user"}) == UnknownItem(
+            type="message", extra={"role": "user"}
+        )
+        assert item_of({"type": "force_message"}) == UnknownItem(type="force_message")
+
+    def test_an_item_that_is_no_object(self) -> None:
+        """An event whose object is none is unknown."""
+        event = parse('{"type":"conversation.item.create","item":5}')
+
+        assert event == UnknownEvent(type="conversation.item.create", extra={"item": 5})
+
+
+class TestDialects:
+    """An object becomes the one of the dialect whose fields it has."""
+
+    @pytest.mark.parametrize(
+        ("members", "session_class"),
+        [
+            (SESSION, RealtimeSession),
+            ({"type": "realtime", "voice": "alloy"}, RealtimeSession),
+            ({"type": "transcription"}, TranscriptionSession),
+            ({"type": "translation"}, UnknownSession),
+            ({"type": None}, UnknownSession),
+            (BETA_SESSION, BetaSession),
+            ({}, BetaSession),
+            ({"object": "realtime.transcription_session"}, BetaTranscriptionSession),
+        ],
+    )
+    def test_sessions(self, members: object, session_class: type) -> None:
+        """A session of the GA dialect has a type, one of the Beta dialect has none."""
+        assert type(session_of(members)) is session_class
+
+    @pytest.mark.parametrize("key", ["modalities", "voice", "output_audio_format", "temperature"])
+    def test_responses(self, key: str) -> None:
+        """A response, or the wish for one, is of the Beta dialect by any field of its own."""
+        response = {key: {}}  # what it is does not matter
+        done = parse(json.dumps({"type": "response.done", "event_id": "e", "response": response}))
+        wish = parse(json.dumps({"type": "response.create", "response": {key: None}}))
+
+        assert isinstance(done, ResponseDone)
+        assert done.response == BetaResponse(extra={key: {}})
+        assert isinstance(wish, ResponseCreate)
+        assert isinstance(wish.response, BetaResponseParameters)
+
+    def test_responses_without_a_sign(self) -> None:
+        """What has no field that is only of the Beta dialect is of the GA dialect."""
+        for response in ({}, {"output_modalities": []}, {"status": "completed"}):
+            event = {"type": "response.done", "event_id": "e", "response": response}
+            assert isinstance(parse(json.dumps(event)).response, Response)  # type: ignore[union-attr]
+        wish = parse('{"type":"response.create","response":{"max_output_tokens":5}}')
+        assert wish == ResponseCreate(response=ResponseParameters(max_output_tokens=5))
+
+    @pytest.mark.parametrize(
+        ("choice", "choice_class"),
+        [
+            ("auto", str),
+            ({"type": "function", "name": "f"}, FunctionChoice),
+            ({"type": "function", "function": {"name": "f"}}, BetaFunctionChoice),
+            ({"type": "function"}, UnknownToolChoice),
+        ],
+    )
+    def test_tool_choices(self, choice: object, choice_class: type) -> None:
+        """A function is chosen in a flat object, or in a nested one in the Beta dialect."""
+        assert type(session_of({"tool_choice": choice}).tool_choice) is choice_class
+
+    def test_references_to_items(self) -> None:
+        """A reference stands for an item, and in the Beta dialect for a part of one."""
+        reference = {"type": "item_reference", "id": "i"}
+
+        assert item_of(reference) == ItemReference(id="i")
+        assert item_of({"type": "message", "role": "user", "content": [reference]}).content == (
+            ItemReference(id="i"),
+        )
+
+
+class TestParse:
+    """What is no event is refused with a reason."""
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("", "must be JSON: Expecting value: line 1 column 1 (char 0)"),
+            ('{"type":"x"', "must be JSON: Expecting ',' delimiter"),
+            ('{"type":"x"} {}', "must be JSON: Extra data"),
+            ('\ufeff{"type":"x"}', "must be JSON: Unexpected UTF-8 BOM"),
+            (b'{"type":"\xff"}', "must be UTF-8: invalid start byte at 9"),
+            ("[]", "must be a JSON object"),
+            ('"text"', "must be a JSON object"),
+            ("null", "must be a JSON object"),
+            ("{}", 'must have a "type" that is a string'),
+            ('{"type":null}', 'must have a "type" that is a string'),
+            ('{"type":["error"]}', 'must have a "type" that is a string'),
+            ('{"type":"x","a":NaN}', "must be JSON, which has no NaN"),
+            ('{"type":"x","a":-Infinity}', "must be JSON, which has no -Infinity"),
+            ('{"type":"x","a":1e400}', "must not have numbers beyond the range of a float"),
+            (
+                '{"type":"x","a":' + "9" * (sys.get_int_max_str_digits() + 1) + "}",
+                "must not have integers of more digits than fit",
+            ),
+            (
+                '{"type":"x","a":' + "[" * MOST_LEVELS + "]" * MOST_LEVELS + "}",
+                "must not be nested deeper than 100 levels",
+            ),
+            ('{"type":"x","a":' + "[" * 100_000 + "]" * 100_000 + "}", "must not be nested"),
+        ],
+    )
+    def test_refused(self, text: str | bytes, problem: str) -> None:
+        """Each reason is told."""
+        with pytest.raises(EventError) as caught:
+            parse(text)
+
+        assert str(caught.value).startswith(f"an event {problem}")
+
+    def test_the_error(self) -> None:
+        """The error is one of rt-proxy's, and a ValueError."""
+        assert issubclass(EventError, RtProxyError)
+        assert issubclass(EventError, ValueError)
+
+    @pytest.mark.parametrize(
+        "deepest",
+        [
+            lambda levels: '{"type":"x","a":' + "[" * levels + "]" * levels + "}",
+            lambda levels: '{"type":"x","a":' + '{"a":' * levels + "5" + "}" * levels + "}",
+        ],
+    )
+    def test_the_deepest_event(self, deepest: Callable[[int], str]) -> None:
+        """An event at the limit of nesting goes both ways."""
+        text = deepest(MOST_LEVELS - 1)
+
+        assert dump(parse(text)) == text
+
+    @given(st.binary(max_size=40) | st.text(max_size=40).map(str.encode))
+    def test_nothing_else_is_raised(self, text: bytes) -> None:
+        """Whatever the bytes are, they are an event or an EventError."""
+        with suppress(EventError):
+            assert isinstance(parse(text), ApiObject)
+
+    @given(st.text(max_size=40) | JSON.map(json.dumps))
+    def test_nothing_else_is_raised_for_text(self, text: str) -> None:
+        """Whatever the text is, it is an event or an EventError."""
+        with suppress(EventError):
+            assert isinstance(parse(text), ApiObject)
+
+    def test_the_last_of_two_keys(self) -> None:
+        """Of a key that stands twice the last one counts, as for every JSON library here."""
+        assert parse('{"type":"x","type":"y","a":1,"a":2}') == UnknownEvent(
+            type="y", extra={"a": 2}
+        )
+
+    def test_it_is_quick(self) -> None:
+        """The event that ends a response takes far less than a millisecond."""
+        [text] = [one for one in CAPTURED if '"output_audio"' in one]
+
+        assert min(timeit.repeat(lambda: parse(text), number=20, repeat=10)) / 20 < 0.001
+
+
+class TestDump:
+    """Events that a program made become text."""
+
+    def test_made_by_hand(self) -> None:
+        """What is not given is not written."""
+        item = MessageItem(role="user", content=(InputTextPart(text="Grüß dich"),))
+        event = ResponseCreate(response=ResponseParameters(input=(item,), conversation="none"))
+
+        assert json.loads(dump(event)) == {
+            "type": "response.create",
+            "response": {
+                "conversation": "none",
+                "input": [
+                    {
+                        "type": "message",
+                        "role": "user",
+                        "content": [{"type": "input_text", "text": "Grüß dich"}],
+                    }
+                ],
+            },
+        }
+
+    def test_extra_fields(self) -> None:
+        """What is given as extra is written beside the fields, and never in place of one."""
+        usage = Usage(total_tokens=5, extra={"total_tokens": "6", "seconds": 7})
+        event = ResponseDone(event_id="e", response=Response(usage=usage))
+
+        assert json.loads(dump(event))["response"]["usage"] == {"total_tokens": 5, "seconds": 7}
+
+    def test_a_field_that_was_wrong_and_is_set(self) -> None:
+        """A field that came wrong can be set right with attrs.evolve."""
+        usage = structure({"total_tokens": "6"}, Usage)
+        assert usage is not None
+        event = ResponseDone(
+            event_id="e", response=Response(usage=attrs.evolve(usage, total_tokens=6))
+        )
+
+        assert json.loads(dump(event))["response"]["usage"] == {"total_tokens": 6}
+
+    @pytest.mark.parametrize(
+        "value", [float("nan"), float("inf"), b"bytes", {1, 2}, [[object()]], {(1,): 2}]
+    )
+    def test_what_json_cannot_say(self, value: object) -> None:
+        """A value that JSON has no form for is refused."""
+        with pytest.raises(EventError, match="cannot be written as JSON"):
+            dump(UnknownEvent(type="x", extra={"a": value}))
+
+    def test_missing_inside_of_extra(self) -> None:
+        """MISSING is no value, and cannot stand among the extra fields."""
+        with pytest.raises(EventError, match="Missing is no JSON value"):
+            dump(UnknownEvent(type="x", extra={"a": MISSING}))
+
+
+class TestStructure:
+    """JSON that was read before becomes one of the objects inside events."""
+
+    def test_usage(self) -> None:
+        """The whole usage object of the API is understood, without anything left over."""
+        usage = structure(USAGE, Usage)
+
+        assert usage is not None
+        assert usage.extra == {}
+        assert usage.input_token_details
+        assert usage.input_token_details.cached_tokens_details
+        assert usage.input_token_details.cached_tokens_details.text_tokens == 64
+        assert usage.output_token_details
+        assert usage.output_token_details.audio_tokens == 91
+
+    @pytest.mark.parametrize("wrong", [None, 5, "text", [], True])
+    def test_no_object(self, wrong: object) -> None:
+        """What is no object is none of these."""
+        assert structure(wrong, Usage) is None
+
+    def test_without_what_it_must_have(self) -> None:
+        """An object without a field that it must have is none of these."""
+        assert structure({"type": "message"}, MessageItem) is None
+        assert structure({"type": "other", "role": "user", "content": []}, MessageItem) is None
 
     @settings(deadline=None)
-    @given(st.dictionaries(st.text(max_size=5), JSON), st.dictionaries(st.text(max_size=5), JSON))
-    def test_the_rest_is_equal_as_json(
-        self, event: dict[str, Any], session: dict[str, Any]
-    ) -> None:
-        """As JSON values, the edited event differs in that member alone."""
-        event = {**event, "session": {**session, "model": "old"}}
-        replaced = parse_object(replace_member(json.dumps(event).encode(), PATH, "new"))
-        assert replaced == {**event, "session": {**event["session"], "model": "new"}}
-
-    def test_numbers_are_kept_to_the_letter(self) -> None:
-        """Huge integers and floats are not read and written again."""
-        payload = (
-            b'{"a":123456789012345678901234567890,"b":0.10,"c":1e400,"d":-0.0,"e":1E+2,'
-            b'"session":{"temperature":0.80000,"model":"a"}}'
-        )
-        assert replace_member(payload, PATH, "b") == payload.replace(b'"a"}', b'"b"}')
-
-    def test_duplicate_keys(self) -> None:
-        """Where a key stands twice, every value is replaced, whichever a parser prefers."""
-        payload = b'{"session":{"model":"x","model":"a"},"type":"t","session":{"model":"y"}}'
-        assert replace_member(payload, PATH, "b") == (
-            b'{"session":{"model":"b","model":"b"},"type":"t","session":{"model":"b"}}'
-        )
-
-    def test_only_at_its_place(self) -> None:
-        """A model elsewhere, higher or deeper, is another thing."""
-        payload = b'{"model":"a","session":{"audio":{"model":"a"}},"x":{"model":"a"}}'
-        assert replace_member(payload, PATH, "b") == payload
-
-    def test_the_new_value_is_escaped(self) -> None:
-        """A name with quotes cannot break out of its string."""
-        assert replace_member(b'{"session":{"model":"a"}}', PATH, 'b","x":"') == (
-            b'{"session":{"model":"b\\",\\"x\\":\\""}}'
-        )
+    @given(JSON)
+    def test_never_raises(self, value: object) -> None:
+        """Whatever the value is, it is an object or none."""
+        assert isinstance(structure(value, Response), Response) is isinstance(value, dict)

@@ -1,6 +1,7 @@
 """Every code block of docs/embedding.md is run, and does what the page says."""
 
 import io
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, redirect_stdout
@@ -196,7 +197,28 @@ async def test_end_of_each_session() -> None:
         reply = await ask("ws://proxy/v1", secret, dial=dial)
 
     assert reply.usage is not None
-    assert meter.tokens == {"alice": reply.usage.total_tokens}
+    assert meter.tokens == {"alice": reply.usage["total_tokens"]}
+
+
+def test_events() -> None:
+    """Events are made and dumped, parsed and told apart, unknown ones included."""
+    names = run_block("Events")
+    done = {"type": "response.done", "event_id": "e", "response": {"usage": {"total_tokens": 9}}}
+    error = {"type": "error", "error": {"type": "server_error", "message": "oops"}}
+
+    assert json.loads(names["be_patient"](800)) == {
+        "type": "session.update",
+        "session": {
+            "type": "realtime",
+            "audio": {
+                "input": {"turn_detection": {"type": "server_vad", "silence_duration_ms": 800}}
+            },
+        },
+    }
+    assert names["tell"](json.dumps(done)) == "9 tokens"
+    assert names["tell"](json.dumps(error)) == "server_error: oops"
+    assert names["tell"]('{"type":"response.created"}') == "response.created"
+    assert names["tell"]('{"type":"session.closed","reason":"x"}') == "session.closed"
 
 
 async def test_two_proxies(tmp_path: Path) -> None:

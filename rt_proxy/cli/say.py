@@ -9,7 +9,7 @@ import os
 import sys
 import unicodedata
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -27,7 +27,6 @@ from rt_proxy.clientturn import (
     Reply,
     Times,
 )
-from rt_proxy.realtime.events import Usage
 from rt_proxy.settings import Secret
 
 #: What a shell reports for a command that Ctrl-C ended: 128 and the signal's number.
@@ -242,21 +241,17 @@ def _time_rows(times: Times) -> list[tuple[str, str, str]]:
     return [(name, f"{at * 1000:.0f}", "ms") for name, at in moments if at is not None]
 
 
-def _usage_rows(usage: Usage) -> list[tuple[str, str, str]]:
-    read, written = usage.input_token_details, usage.output_token_details
-    into = () if read is None else (
-        ("text", read.text_tokens), ("audio", read.audio_tokens), ("image", read.image_tokens),
-        ("cached", read.cached_tokens),
-    )  # fmt: skip
-    out = () if written is None else (
-        ("text", written.text_tokens), ("audio", written.audio_tokens),
-    )  # fmt: skip
+def _usage_rows(usage: Mapping[str, int]) -> list[tuple[str, str, str]]:
     return [
-        ("input", str(usage.input_tokens), _tokens(into)),
-        ("output", str(usage.output_tokens), _tokens(out)),
+        (direction, str(usage.get(f"{direction}_tokens", 0)), _tokens(usage, direction, *kinds))
+        for direction, *kinds in (
+            ("input", "text", "audio", "image", "cached"),
+            ("output", "text", "audio"),
+        )
     ]
 
 
-def _tokens(parts: tuple[tuple[str, int], ...]) -> str:
-    known = ", ".join(f"{count} {name}" for name, count in parts if count)
+def _tokens(usage: Mapping[str, int], direction: str, *kinds: str) -> str:
+    counts = ((usage.get(f"{direction}_{kind}_tokens"), kind) for kind in kinds)
+    known = ", ".join(f"{count} {kind}" for count, kind in counts if count)
     return f"tokens ({known})" if known else "tokens"

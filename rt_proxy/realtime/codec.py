@@ -1,147 +1,279 @@
-"""JSON text to event values, and small edits that leave every other byte alone.
+"""Text to events and back; the one door of cattrs for events.
 
-The one door of cattrs for events. Nothing here raises for what a peer sent:
-what cannot be read is None, and goes on for the other side to judge.
+Nothing is lost on the way: what a class has no field for, or what is of another kind
+than its field, is kept beside the fields. And nothing is coerced, as cattrs alone
+would do: ``true`` is not 1, 1.0 is no integer, and "7" is no number.
 """
 
-import gc
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
 import cattrs
-from cattrs.gen import make_dict_structure_fn
 
-from rt_proxy.realtime.events import EVENT_CLASSES, ServerEvent
+from rt_proxy.errors import EventError
+from rt_proxy.realtime.events import EVENT_CLASSES, Event
+from rt_proxy.realtime.events.base import (
+    MISSING,
+    ApiObject,
+    JsonValue,
+    Missing,
+    UnknownEvent,
+    freeze,
+)
 
-#: What the JSON library raises for text that is malformed, too deep or not UTF-8.
-_MALFORMED = (ValueError, RecursionError)
-#: Text of more bytes than this is parsed with the garbage collector held.
-_LARGE = 65_536
+#: Takes a frozen JSON value, and the type that cattrs asks for, which the hook knows already.
+_Hook = Callable[[Any, Any], Any]
+
+#: Which kinds of frozen JSON values a simple type takes.
+_KINDS: Final[Mapping[type, tuple[type, ...]]] = {
+    str: (str,),
+    int: (int,),
+    float: (float, int),
+    bool: (bool,),
+    NoneType: (NoneType,),
+}
 
 
-def _int_or_zero(value: object, _: type) -> int:
-    return value if type(value) is int else 0
+class _WrongKindError(Exception):
+    """A value is of another kind than its place asks for."""
 
 
-def _str_or_none(value: object, _: type) -> str | None:
-    return value if type(value) is str else None
+def parse(text: str | bytes) -> Event:
+    """Return an event, of a client or a server, as a value.
+
+    An event of an unknown type, or one in which a required field is absent or wrong,
+    is an ``UnknownEvent``; so this holds for whatever a peer may send. Numbers are as
+    Python reads them: integers are exact, other numbers have the precision of a float.
+
+    Args:
+        text: One message; bytes must be UTF-8.
+
+    Raises:
+        EventError: It is no JSON object with a string ``type``, or holds what Python
+            cannot hold: too many levels, too many digits, a number beyond every float.
+    """
+    members = _load(text)
+    if not isinstance(members, Mapping):
+        raise EventError("an event must be a JSON object")
+    type_ = members.get("type")
+    if not isinstance(type_, str):
+        raise EventError('an event must have a "type" that is a string')
+    event_class: type[Any] = EVENT_CLASSES.get(type_, UnknownEvent)
+    event: Event
+    try:
+        event = _CONVERTER.structure(members, event_class)
+    except _WrongKindError:
+        event = _CONVERTER.structure(members, UnknownEvent)
+    return event
+
+
+def dump(event: Event) -> str:
+    """Return the text of an event; what was parsed comes out as the same JSON value.
+
+    Raises:
+        EventError: It holds what JSON has no form for.
+    """
+    try:
+        return json.dumps(event, default=_members, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EventError(f"an event cannot be written as JSON: {error}") from error
+
+
+def _load(text: str | bytes) -> JsonValue:
+    """Return a frozen JSON value, or say in an EventError why there is none."""
+    try:
+        decoded = text.decode() if isinstance(text, bytes) else text
+        return freeze(json.loads(decoded, parse_float=_float, parse_constant=_refuse))
+    except EventError:
+        raise
+    except UnicodeDecodeError as error:
+        raise EventError(f"an event must be UTF-8: {error.reason} at {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise EventError(f"an event must be JSON: {error}") from None
+    except RecursionError:
+        raise EventError("an event must not be nested so deeply") from None
+    except ValueError:
+        raise EventError("an event must not have integers of more digits than fit") from None
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise EventError("an event must not have numbers beyond the range of a float")
+    return number
+
+
+def _refuse(constant: str) -> float:
+    raise EventError(f"an event must be JSON, which has no {constant}")
+
+
+def _members(value: object) -> dict[str, object]:
+    """Return what the JSON library cannot write, one level of it, as a dict."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if not isinstance(value, ApiObject):
+        raise TypeError(f"{type(value).__name__} is no JSON value")
+    members = {"type": getattr(value, "type", MISSING)}
+    for field in attrs.fields(type(value)):
+        members[field.name] = getattr(value, field.name)
+    del members["extra"]
+    present = {name: one for name, one in members.items() if one is not MISSING}
+    return {**present, **{name: one for name, one in value.extra.items() if name not in present}}
 
 
 def _make_converter() -> cattrs.Converter:
-    """Make a converter that never coerces; cattrs alone would take ``true`` for 1.
+    """Make a converter that takes frozen JSON values, each for what it is or not at all."""
+    converter = cattrs.Converter()
 
-    A member of the wrong kind counts as absent: a ``null`` among the token counts
-    must not hide that a response has ended.
-    """
-    converter = cattrs.Converter(detailed_validation=False)
+    def when(matches: Callable[[Any], bool], make_hook: Callable[..., _Hook]) -> None:
+        converter.register_structure_hook_factory(
+            matches, lambda shape: make_hook(shape, converter)
+        )
 
-    def object_hook(cls: type[Any]) -> Callable[[object, type], Any]:
-        structure = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False)
-        return lambda value, _: structure(value if isinstance(value, dict) else {}, cls)
-
-    converter.register_structure_hook(int, _int_or_zero)
-    converter.register_structure_hook(str, _str_or_none)
-    converter.register_structure_hook_factory(attrs.has, object_hook)
+    for shape, kinds in _KINDS.items():
+        converter.register_structure_hook(shape, _simple_hook(kinds))
+    when(lambda shape: shape is object, _any_hook)
+    when(lambda shape: get_origin(shape) is Literal, _literal_hook)
+    when(lambda shape: get_origin(shape) is tuple, _array_hook)
+    when(lambda shape: get_origin(shape) is Mapping, _mapping_hook)
+    when(lambda shape: get_origin(shape) in (Union, UnionType), _union_hook)
+    when(attrs.has, _object_hook)
     return converter
 
 
-_CONVERTER = _make_converter()
+def _any_hook(*_: object) -> _Hook:
+    return lambda value, _: value
 
 
-def parse_object(payload: bytes) -> dict[str, Any] | None:
-    """Return the JSON object in a message, or None where it is none or malformed."""
-    try:
-        with _unhurried() if len(payload) > _LARGE else nullcontext():
-            value = json.loads(payload.decode())
-    except _MALFORMED:
-        return None
-    return value if isinstance(value, dict) else None
+def _simple_hook(kinds: tuple[type, ...]) -> _Hook:
+    def take(value: object, _: object) -> object:
+        if type(value) in kinds:
+            return value
+        raise _WrongKindError
+
+    return take
 
 
-@contextmanager
-def _unhurried() -> Iterator[None]:
-    """Keep the garbage collector from running while a large value grows.
+def _literal_hook(shape: Any, _: cattrs.Converter) -> _Hook:
+    texts = frozenset(get_args(shape))
 
-    It would look at all of the value again and again: four megabytes of nested
-    lists take five times as long with it, and meanwhile every session waits.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+    def take(value: object, _: object) -> object:
+        if type(value) is str and value in texts:
+            return value
+        raise _WrongKindError
+
+    return take
 
 
-def structure_event(event: dict[str, Any]) -> ServerEvent | None:
-    """Return a server event that is read on its way as a value, or None for any other."""
-    type_ = event.get("type")
-    event_class = EVENT_CLASSES.get(type_) if isinstance(type_, str) else None
-    if event_class is None:
-        return None
-    try:
-        return _CONVERTER.structure(event, event_class)
-    except KeyError:  # the object that the event is about is missing
-        return None
+def _array_hook(shape: Any, converter: cattrs.Converter) -> _Hook:
+    element = get_args(shape)[0]
+    take_element = converter.get_structure_hook(element)
+
+    def take(value: object, _: object) -> object:
+        if type(value) is not tuple:
+            raise _WrongKindError
+        return tuple(take_element(one, element) for one in value)
+
+    return take
 
 
-_WHITE_SPACE = " \t\r\n"
-_raw_decode: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decode
+def _mapping_hook(shape: Any, converter: cattrs.Converter) -> _Hook:
+    member = get_args(shape)[1]
+    take_member = converter.get_structure_hook(member)
+
+    def take(value: object, _: object) -> object:
+        if type(value) is not MappingProxyType:
+            raise _WrongKindError
+        for one in value.values():
+            take_member(one, member)
+        return value
+
+    return take
 
 
-def _skip_space(text: str, position: int) -> int:
-    while text[position] in _WHITE_SPACE:
-        position += 1
-    return position
+def _union_hook(shape: Any, converter: cattrs.Converter) -> _Hook:
+    """Make a hook that takes the first member of a union which the value is good for."""
+    choices: defaultdict[type, list[tuple[Callable[[Any], bool], _Hook]]] = defaultdict(list)
+    for choice in get_args(shape):
+        if choice is not Missing:
+            for kind in _kinds_of(choice):
+                choices[kind].append((_test_of(choice), converter.get_structure_hook(choice)))
+
+    def take(value: Any, _: object) -> object:
+        for may_fit, hook in choices.get(type(value), ()):
+            if may_fit(value):
+                with suppress(_WrongKindError):
+                    return hook(value, shape)
+        raise _WrongKindError
+
+    return take
 
 
-def _members(text: str, position: int) -> Iterator[tuple[str, int, int]]:
-    """Yield each key of the JSON object at ``position`` with the span of its value.
-
-    The text has been parsed before, so that its shape can be relied on.
-    """
-    position = _skip_space(text, position + 1)
-    while text[position] != "}":
-        key, position = _raw_decode(text, position)
-        position = _skip_space(text, _skip_space(text, position) + 1)
-        _, end = _raw_decode(text, position)
-        yield key, position, end
-        position = _skip_space(text, end)
-        if text[position] == ",":
-            position = _skip_space(text, position + 1)
+def _test_of(choice: Any) -> Callable[[Any], bool]:
+    """Return a quick test whether a value may be good for a member of a union."""
+    own_type = _own_type(choice)
+    if own_type is not None:
+        return lambda members: members.get("type") == own_type
+    return getattr(choice, "fits", lambda _: True)
 
 
-def replace_member(payload: bytes, path: tuple[str, str], value: str) -> bytes:
-    """Put a string in place of a member two levels deep; every other byte stays.
-
-    Where a key stands twice, each of its values is replaced, so that it does not
-    matter which one a parser prefers.
-
-    Args:
-        payload: A JSON object that ``parse_object`` could read.
-        path: Such as ``("session", "model")``.
-        value: The new string.
-    """
-    try:
-        text = payload.decode()
-        return _replaced(text, path, json.dumps(value)).encode()
-    except _MALFORMED:
-        return payload
+def _own_type(shape: Any) -> str | None:
+    """Return the ``type`` that all objects of a class have; None: they have none in common."""
+    own_type = getattr(shape, "type", None)
+    return own_type if isinstance(own_type, str) else None
 
 
-def _replaced(text: str, path: tuple[str, str], replacement: str) -> str:
-    outer, inner = path
-    spans = [
-        (start, end)
-        for key, object_start, _ in _members(text, _skip_space(text, 0))
-        if key == outer and text[object_start] == "{"
-        for name, start, end in _members(text, object_start)
-        if name == inner
+def _kinds_of(shape: Any) -> tuple[type, ...]:
+    """Return which kinds of frozen JSON values may be good for a type."""
+    origin = get_origin(shape)
+    if origin is Literal:
+        return (str,)
+    if origin is tuple:
+        return (tuple,)
+    return _KINDS.get(shape, (MappingProxyType,))
+
+
+def _object_hook(shape: type[ApiObject], converter: cattrs.Converter) -> _Hook:
+    """Make a hook that fills the fields of a class, and keeps all else as ``extra``."""
+    fields = [
+        (
+            field.name,
+            field.default is attrs.NOTHING,
+            converter.get_structure_hook(field.type),
+            field.type,
+        )
+        for field in attrs.fields(shape)
+        if field.name != "extra"
     ]
-    for start, end in reversed(spans):
-        text = text[:start] + replacement + text[end:]
-    return text
+    own_type = _own_type(shape)
+
+    def take(value: Any, _: object) -> ApiObject:
+        if type(value) is not MappingProxyType:
+            raise _WrongKindError
+        extra = dict(value)
+        if own_type is not None and extra.pop("type", None) != own_type:
+            raise _WrongKindError
+        known = {}
+        for name, required, hook, field_type in fields:
+            if name in extra:
+                try:
+                    known[name] = hook(extra[name], field_type)
+                except _WrongKindError:
+                    if required:
+                        raise
+                else:
+                    del extra[name]
+            elif required:
+                raise _WrongKindError
+        return shape(**known, extra=MappingProxyType(extra)) if extra else shape(**known)
+
+    return take
+
+
+_CONVERTER: Final = _make_converter()
