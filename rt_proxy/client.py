@@ -15,9 +15,9 @@ import trio
 from rt_proxy.channels import Channel, UpstreamRequest, make_channels, problems, upstream_request
 from rt_proxy.clientturn import Question, Reply, Turn
 from rt_proxy.listener.dial import Dial, TcpDial, dial_failure
-from rt_proxy.realtime.codec import parse_object
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.frames import Close, Message
+from rt_proxy.realtime.jsontext import parse_object
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.wslegs import UpgradeFailedError, open_leg
 from rt_proxy.settings import ChannelSettings, Secret, Settings

@@ -28,6 +28,7 @@ _LEAST_GOODBYE = 0.1
 Provider = Literal["openai", "azure", "compatible", "simulator"]
 Auth = Literal["bearer", "api-key", "none"]
 DialectName = Literal["ga", "beta"]
+ClientDialect = Literal["auto", "ga", "beta"]
 Refusals = Literal["event", "http"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -178,6 +179,8 @@ class Settings:
 
     channels: tuple[ChannelSettings, ...]
     default_model: str | None = None
+    #: The dialect of all clients; ``auto``: each shows its own.
+    client_dialect: ClientDialect = "auto"
     refusals: Refusals = "event"
     listen: ListenSettings = attrs.field(factory=ListenSettings)
     tokens: TokensSettings = attrs.field(factory=TokensSettings)

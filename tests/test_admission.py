@@ -12,7 +12,7 @@ from rt_proxy.listener.admission import Ticket, admit, authenticate, models_for
 from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.realtime.hello import Hello
 from rt_proxy.realtime.refusals import Refusal
-from rt_proxy.settings import ChannelSettings, Secret, Settings
+from rt_proxy.settings import ChannelSettings, ClientDialect, Secret, Settings
 from rt_proxy.tokens.store import MemoryTokenStore
 from rt_proxy.tokens.token import Token
 
@@ -65,6 +65,7 @@ def admitted(
     holder: Token | None = None,
     served: tuple[Channel, ...] | None = None,
     default_model: str | None = None,
+    client_dialect: ClientDialect = "auto",
 ) -> Ticket | Refusal:
     """Decide on a hello."""
     return admit(
@@ -72,6 +73,7 @@ def admitted(
         holder or token(),
         channels({"a": "up-a"}, {"b": "up-b"}) if served is None else served,
         default_model=default_model,
+        client_dialect=client_dialect,
         random=Random(0),
     )
 
@@ -139,17 +141,45 @@ def test_an_unknown_model_is_not_told_apart_by_the_token() -> None:
     assert code_of(decision) == (404, "model_not_found", 4004)
 
 
-def test_dialects() -> None:
-    """A channel serves clients of its own dialect, and the others are told so."""
-    beta = channels({"a": "a"}, dialect="beta")
-    assert code_of(admitted(hello(model="a"), served=beta)) == (404, "model_not_found", 4004)
-    decision = admitted(hello(model="a", dialect=Dialect.BETA), served=beta)
+@pytest.mark.parametrize("channel_dialect", ["ga", "beta"])
+@pytest.mark.parametrize("dialect", [None, *Dialect])
+def test_dialects(channel_dialect: str, dialect: Dialect | None) -> None:
+    """A channel serves clients of either dialect; the ticket says what the head has shown."""
+    served = channels({"a": "a"}, dialect=channel_dialect)
+    decision = admitted(hello(model="a", dialect=dialect), served=served)
     assert isinstance(decision, Ticket)
-    assert code_of(admitted(hello(model="a", dialect=Dialect.BETA))) == (
-        400,
-        "beta_api_shape_disabled",
-        4000,
+    assert decision.dialect is dialect
+
+
+@pytest.mark.parametrize("shown", [None, *Dialect])
+@pytest.mark.parametrize(
+    ("of_token", "of_settings", "expected"),
+    [
+        (None, "ga", Dialect.GA),
+        (None, "beta", Dialect.BETA),
+        ("ga", "beta", Dialect.GA),
+        ("beta", "auto", Dialect.BETA),
+    ],
+)
+def test_a_dialect_that_is_set(
+    shown: Dialect | None, of_token: Any, of_settings: Any, expected: Dialect
+) -> None:
+    """The token's dialect, else the settings', overrides what the head shows."""
+    decision = admitted(
+        hello(dialect=shown), holder=token(client_dialect=of_token), client_dialect=of_settings
     )
+    assert isinstance(decision, Ticket)
+    assert decision.dialect is expected
+
+
+@pytest.mark.parametrize("shown", [None, *Dialect])
+def test_a_token_that_is_left_to_show_its_dialect(shown: Dialect | None) -> None:
+    """With ``auto`` a token takes its clients out of the dialect of the settings."""
+    decision = admitted(
+        hello(dialect=shown), holder=token(client_dialect="auto"), client_dialect="beta"
+    )
+    assert isinstance(decision, Ticket)
+    assert decision.dialect is shown
 
 
 def test_transcription() -> None:
@@ -175,14 +205,13 @@ def test_transcription_with_a_token_of_any_model(models: tuple[str, ...]) -> Non
     assert isinstance(decision, Ticket)
 
 
-def test_the_first_model_of_a_dialect() -> None:
-    """A client that names no model gets the first one that it can be served."""
-    served = channels({"ga-model": "x"}) + channels({"beta-model": "y"}, dialect="beta")
-    for dialect, model in ((Dialect.GA, "ga-model"), (Dialect.BETA, "beta-model")):
-        for order in (served, served[::-1]):
-            decision = admitted(hello(dialect=dialect), served=order)
-            assert isinstance(decision, Ticket)
-            assert decision.model == model
+@pytest.mark.parametrize("dialect", [None, *Dialect])
+def test_the_first_model_is_the_same_for_all_dialects(dialect: Dialect | None) -> None:
+    """A client that names no model gets the first one by priority, whatever it speaks."""
+    served = channels({"beta-model": "y"}, {"ga-model": "x"}, dialect="beta")
+    decision = admitted(hello(dialect=dialect), served=served)
+    assert isinstance(decision, Ticket)
+    assert decision.model == "beta-model"
 
 
 def test_the_models_of_a_token() -> None:

@@ -1,6 +1,7 @@
 """Which channels serve a client, and in which order."""
 
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -9,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_proxy.channels.channel import Channel, make_channels
-from rt_proxy.channels.choose import Choice, choose, first_model, served_models
-from rt_proxy.realtime.dialects import Dialect
+from rt_proxy.channels.choose import choose, first_model, served_models
 from rt_proxy.settings import ChannelSettings, Secret, Settings
 
 KEY = Secret("sk-hunter2")
@@ -23,59 +23,48 @@ def channel(name: str, *models: str, **written: Any) -> Channel:
     return make_channels(Settings((settings,)))[0]
 
 
-def names(choice: Choice) -> list[str]:
+def names(channels: Sequence[Channel]) -> list[str]:
     """Return the names of the channels to try."""
-    return [channel.name for channel in choice.channels]
+    return [channel.name for channel in channels]
 
 
-def ga(channels: list[Channel], model: str | None) -> Choice:
-    """Choose for a GA client."""
-    return choose(channels, model=model, dialect=Dialect.GA, random=Random(1))
+def chosen_for(channels: list[Channel], model: str | None) -> tuple[Channel, ...]:
+    """Choose for a client."""
+    return choose(channels, model=model, random=Random(1))
 
 
 def test_only_channels_that_serve_the_model() -> None:
     """An alias or a star serves; other models do not."""
     channels = [channel("a", "x", priority=3), channel("b", "y"), channel("c", "*")]
 
-    assert names(ga(channels, "x")) == ["a", "c"]
-    assert names(ga(channels, "z")) == ["c"]
+    assert names(chosen_for(channels, "x")) == ["a", "c"]
+    assert names(chosen_for(channels, "z")) == ["c"]
 
 
 def test_a_transcription_session_may_go_anywhere() -> None:
-    """Without a model every channel of the dialect serves."""
-    channels = [channel("a", "x", priority=2), channel("b", "y"), channel("c", "*", dialect="beta")]
+    """Without a model every channel serves."""
+    channels = [channel("a", "x", priority=2), channel("b", "y", priority=1), channel("c", "*")]
 
-    assert names(ga(channels, None)) == ["a", "b"]
-
-
-def test_each_dialect_has_its_channels() -> None:
-    """A channel serves clients of its own dialect only."""
-    channels = [channel("a", "x"), channel("b", "x", dialect="beta")]
-
-    assert names(ga(channels, "x")) == ["a"]
-    assert names(choose(channels, model="x", dialect=Dialect.BETA, random=Random(1))) == ["b"]
+    assert names(chosen_for(channels, None)) == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize(
-    ("model", "other_dialect"), [("beta-only", True), ("unknown", False), ("both", False)]
-)
-def test_why_nothing_was_chosen(model: str, other_dialect: bool) -> None:
-    """A choice tells a model of the other dialect from an unknown one."""
-    channels = [channel("a", "both"), channel("b", "both", "beta-only", dialect="beta")]
+def test_dialects_do_not_matter() -> None:
+    """A channel serves clients of either dialect, in the place of its priority."""
+    channels = [channel("a", "x"), channel("b", "x", dialect="beta", priority=1)]
 
-    assert other_dialect is ga(channels, model).other_dialect
+    assert names(chosen_for(channels, "x")) == ["b", "a"]
 
 
 def test_no_channels() -> None:
     """With no channels nothing is chosen."""
-    assert Choice(()) == ga([], "x") == ga([], None)
+    assert () == chosen_for([], "x") == chosen_for([], None)
 
 
 def test_higher_priorities_come_first() -> None:
     """The order of tries follows the priority, not the file."""
     channels = [channel(str(n), "x", priority=n) for n in (0, 5, -2)]
 
-    assert names(ga(channels, "x")) == ["5", "0", "-2"]
+    assert names(chosen_for(channels, "x")) == ["5", "0", "-2"]
 
 
 @given(st.lists(st.tuples(st.integers(-2, 2), st.integers(1, 9)), max_size=6), st.randoms())
@@ -85,7 +74,7 @@ def test_order_is_a_permutation(shape: list[tuple[int, int]], random: Random) ->
         channel(str(n), "x", priority=priority, weight=weight)
         for n, (priority, weight) in enumerate(shape)
     ]
-    chosen = choose(channels, model="x", dialect=Dialect.GA, random=random).channels
+    chosen = choose(channels, model="x", random=random)
 
     assert sorted(c.name for c in channels) == sorted(c.name for c in chosen)
     assert sorted(-c.priority for c in channels) == [-c.priority for c in chosen]
@@ -96,8 +85,7 @@ def test_weights_are_shares() -> None:
     channels = [channel("a", "x", weight=6), channel("b", "x", weight=3), channel("c", "x")]
     random = Random(2)
     orders = Counter(
-        "".join(names(choose(channels, model="x", dialect=Dialect.GA, random=random)))
-        for _ in range(5000)
+        "".join(names(choose(channels, model="x", random=random))) for _ in range(5000)
     )
 
     # a first: 6/10; then b of b and c: 3/4.
@@ -113,7 +101,7 @@ def test_the_same_chance_gives_the_same_order() -> None:
     """Nothing but the argument decides."""
     channels = [channel(str(n), "x") for n in range(9)]
 
-    assert names(ga(channels, "x")) == names(ga(channels, "x"))
+    assert names(chosen_for(channels, "x")) == names(chosen_for(channels, "x"))
 
 
 def test_served_models() -> None:
@@ -125,8 +113,6 @@ def test_served_models() -> None:
     ]
 
     assert served_models(channels) == ("m2", "m1", "m3", "m4")
-    assert served_models(channels, Dialect.GA) == ("m2", "m1", "m3")
-    assert served_models(channels, Dialect.BETA) == ("m4",)
 
 
 def test_first_model() -> None:

@@ -14,7 +14,8 @@ from rt_proxy.settings import Secret
 from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.token import hash_secret
 
-KEYS = ["id", "name", "created", "expires", "disabled", "models", "default_model"]
+KEYS = ["id", "name", "created", "expires", "disabled", "models", "default_model",
+        "client_dialect"]  # fmt: skip
 SECRET = r"sk-rt-[A-Za-z0-9_-]{43}"
 
 
@@ -62,12 +63,13 @@ def test_add_with_everything(file: Path) -> None:
     """Options end in the token; a model given twice counts once."""
     models = ("--model", "a", "--model", "b", "--model", "a", "--default-model", "b")
 
-    done("add", "alice", "--expires", "30d", *models)
+    done("add", "alice", "--expires", "30d", "--client-dialect", "beta", *models)
 
     (made,) = FileTokenStore(file).tokens()
     assert made.expires == made.created + timedelta(days=30)
     assert made.models == ("a", "b")
     assert made.default_model == "b"
+    assert made.client_dialect == "beta"
     assert abs(datetime.now(UTC) - made.created) < timedelta(minutes=5)
 
 
@@ -81,6 +83,7 @@ def test_add_json() -> None:
     assert told["name"] == "日本"
     assert told["models"] == ["a"]
     assert told["default_model"] is None
+    assert told["client_dialect"] is None
     assert told["disabled"] is False
     for moment in (told["created"], told["expires"]):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", moment)
@@ -208,6 +211,7 @@ def test_show(file: Path, by: str) -> None:
         "expires        never",
         "models         a",
         "default model  a",
+        "dialect        the default of the proxy",
     ):
         assert line in told.splitlines()
     described = json.loads(done("show", getattr(made, by), "--json").stdout)

@@ -16,16 +16,26 @@ from rt_proxy.realtime.conversation import (
     Conversation,
     Forward,
     Replace,
-    client_needs_reading,
-    upstream_needs_reading,
 )
+from rt_proxy.realtime.dialects import Dialect
 
 
 def conversation(
-    model: str | None = "alias", upstream_model: str | None = "real", *, silent: bool = True
+    model: str | None = "alias",
+    upstream_model: str | None = "real",
+    *,
+    silent: bool = True,
+    dialect: Dialect | None = None,
+    upstream: Dialect = Dialect.GA,
 ) -> Conversation:
     """Return a conversation of a session for one model."""
-    return Conversation(model=model, upstream_model=upstream_model, client_was_silent=silent)
+    return Conversation(
+        model=model,
+        upstream_model=upstream_model,
+        client_dialect=dialect,
+        upstream_dialect=upstream,
+        client_was_silent=silent,
+    )
 
 
 def dumped(event: object) -> bytes:
@@ -33,9 +43,14 @@ def dumped(event: object) -> bytes:
     return json.dumps(event).encode()
 
 
+def replaced(*payloads: bytes) -> Replace:
+    """Return the verdict that these messages go on in place of another."""
+    return Replace(payloads)
+
+
 def update(model: object, **more: object) -> bytes:
     """Return a ``session.update`` that names a model."""
-    return dumped({"type": "session.update", **more, "session": {"model": model, "voice": "x"}})
+    return dumped({"type": "session.update", **more, "session": {"model": model, "prompt": 5}})
 
 
 def shown(type_: str, model: str | None) -> bytes:
@@ -52,18 +67,183 @@ class TestLanes:
     """Which messages come here at all."""
 
     def test_the_edit_lane(self) -> None:
-        """Of what a client sends, session.update is read."""
-        assert {"session.update"} == EDITED_CLIENT_EVENTS
-        assert client_needs_reading(update("m"), True) is True
-        assert client_needs_reading(b'{"type":"input_audio_buffer.append"', False) is False
-        assert client_needs_reading(b'{"type":"response.create"', False) is False
+        """Of what a client of a known dialect sends, the updates of sessions must be read."""
+        lanes = conversation(dialect=Dialect.GA).client_lanes
+        assert {"session.update", "transcription_session.update"} == EDITED_CLIENT_EVENTS
+        assert lanes(update("m"), True) is True
+        assert lanes(b'{"type":"input_audio_buffer.append"', False) is False
+        assert lanes(b'{"type":"response.create"', False) is False
 
     def test_the_look_lane(self) -> None:
         """Of what an upstream sends, the events of sessions, responses and errors are read."""
+        lanes = conversation().upstream_lanes
         for type_ in WATCHED_UPSTREAM_EVENTS:
-            assert upstream_needs_reading(dumped({"type": type_}), False) is True
-        assert upstream_needs_reading(b'{"type":"response.output_audio.delta"', False) is False
-        assert upstream_needs_reading(b'{"type":"response.done.not"', False) is False
+            assert lanes(dumped({"type": type_}), False) is True
+        assert lanes(b'{"type":"response.output_audio.delta"', False) is False
+        assert lanes(b'{"type":"response.done.not"', False) is False
+
+    def test_a_client_that_has_shown_no_dialect(self) -> None:
+        """What can show the dialect is read if it is not too large for that, until one does."""
+        talk = conversation()
+        for type_ in ("response.create", "conversation.item.create"):
+            assert talk.client_lanes(dumped({"type": type_}), False) == "small"
+        assert talk.on_client(b'{"type":"response.create"}') == Forward()
+        assert talk.client_lanes(b'{"type":"response.create"', False) == "small"
+        ga = dumped({"type": "session.update", "session": {"type": "realtime"}})
+        assert talk.on_client(ga) == Forward()
+        assert talk.client_lanes(b'{"type":"response.create"', False) is False
+        assert talk.client_lanes(ga, False) is True
+
+    @pytest.mark.parametrize(
+        ("client", "upstream", "own", "other"),
+        [
+            (Dialect.BETA, Dialect.GA, b"response.audio.delta", b"response.output_audio.delta"),
+            (Dialect.GA, Dialect.BETA, b"response.output_audio.delta", b"response.audio.delta"),
+            (None, Dialect.BETA, b"response.output_audio.delta", b"response.audio.delta"),
+        ],
+    )
+    def test_between_dialects(
+        self, client: Dialect | None, upstream: Dialect, own: bytes, other: bytes
+    ) -> None:
+        """Deltas are renamed in passing, and retrieved items are read whatever their size."""
+        lanes = conversation(dialect=client, upstream=upstream).upstream_lanes
+        assert lanes(b'{"type":"%b","delta":' % other, False) == (9, 9 + len(other), own)
+        assert lanes(b'{"type":"%b","delta":' % own, False) is False
+        assert lanes(b'{"type":"conversation.item.retrieved"', False) == "large"
+        assert lanes(b'{"type":"rate_limits.updated"', False) is False
+
+
+class TestDialects:
+    """Both directions are translated, from the moment when the client's dialect is known."""
+
+    BETA_UPDATE = dumped({"type": "session.update", "session": {"voice": "alloy"}})
+    CREATED = dumped(
+        {"type": "session.created", "event_id": "e", "session": {"type": "realtime", "id": "s"}}
+    )
+
+    @staticmethod
+    def kinds(verdict: object) -> list[str]:
+        """Return the types of what goes on in place of a message."""
+        assert isinstance(verdict, Replace)
+        return [json.loads(payload)["type"] for payload in verdict.payloads]
+
+    def test_a_client_that_says_so_at_once(self) -> None:
+        """A Beta client gets Beta events from the first one on."""
+        talk = conversation(dialect=Dialect.BETA)
+        verdict = talk.on_upstream(self.CREATED)
+        assert self.kinds(verdict) == ["session.created", "conversation.created"]
+        update_sent = talk.on_client(self.BETA_UPDATE)
+        assert isinstance(update_sent, Replace)
+        assert json.loads(update_sent.payloads[0])["session"] == {
+            "type": "realtime",
+            "audio": {"output": {"voice": "alloy"}},
+        }
+
+    def test_a_client_that_is_found_out_late(self) -> None:
+        """Its first Beta event switches both directions; what it missed comes before the next."""
+        talk = conversation()
+        assert talk.on_upstream(self.CREATED) == Forward()
+        assert talk.client_dialect is Dialect.GA
+        assert self.kinds(talk.on_client(self.BETA_UPDATE)) == ["session.update"]
+        assert talk.client_dialect is Dialect.BETA
+        updated = self.CREATED.replace(b"created", b"updated")
+        verdict = talk.on_upstream(updated)
+        assert self.kinds(verdict) == ["conversation.created", "session.updated"]
+        assert isinstance(verdict, Replace)
+        assert "type" not in json.loads(verdict.payloads[1])["session"]
+        assert talk.upstream_lanes(b'{"type":"response.output_audio.delta"', False)
+
+    def test_a_client_that_speaks_before_the_upstream(self) -> None:
+        """Where the first client event is a Beta one, session.created is not late yet."""
+        talk = conversation()
+        talk.on_client(self.BETA_UPDATE)
+        assert self.kinds(talk.on_upstream(self.CREATED)) == [
+            "session.created",
+            "conversation.created",
+        ]
+
+    def test_a_late_transcription_client(self) -> None:
+        """A transcription session has no conversation to tell of."""
+        talk = conversation(None, None)
+        talk.on_upstream(dumped({"type": "session.created", "session": {"type": "transcription"}}))
+        talk.on_client(dumped({"type": "transcription_session.update", "session": {}}))
+        session = {"type": "transcription", "id": "s"}
+        verdict = talk.on_upstream(dumped({"type": "session.updated", "session": session}))
+        assert self.kinds(verdict) == ["transcription_session.updated"]
+
+    def test_the_first_dialect_shown_stays(self) -> None:
+        """A client that mixes dialects after it has shown one is not switched again."""
+        talk = conversation()
+        ga = dumped({"type": "session.update", "session": {"type": "realtime"}})
+        talk.on_client(ga)
+        assert talk.on_client(self.BETA_UPDATE) == Forward()
+        assert talk.client_dialect is Dialect.GA
+
+    def test_a_dialect_that_was_set_is_not_detected(self) -> None:
+        """Where the dialect is given, no event changes it."""
+        talk = conversation(dialect=Dialect.GA)
+        assert talk.on_client(self.BETA_UPDATE) == Forward()
+        assert talk.client_dialect is Dialect.GA
+
+    def test_undecided_on_a_beta_upstream(self) -> None:
+        """A client counts as GA until it shows Beta; then nothing is translated any more."""
+        created = dumped({"type": "session.created", "session": {"modalities": ["text"]}})
+        talk = conversation(upstream=Dialect.BETA)
+        verdict = talk.on_upstream(created)
+        assert isinstance(verdict, Replace)
+        assert json.loads(verdict.payloads[0])["session"]["type"] == "realtime"
+        assert talk.on_client(self.BETA_UPDATE) == Forward()
+        assert talk.on_upstream(created) == Forward()
+        assert talk.upstream_lanes(b'{"type":"response.audio.delta"', False) is False
+
+    def test_a_dialect_that_is_confirmed_keeps_what_is_remembered(self) -> None:
+        """A GA client that shows itself on a Beta upstream loses no item in progress."""
+        talk = conversation(upstream=Dialect.BETA)
+        item = {"id": "i", "type": "message", "role": "assistant", "status": "in_progress"}
+        talk.on_upstream(dumped({"type": "conversation.item.created", "item": item}))
+        talk.on_client(dumped({"type": "session.update", "session": {"type": "realtime"}}))
+        done = dumped({"type": "response.output_item.done", "item": item})
+        assert self.kinds(talk.on_upstream(done)) == [
+            "conversation.item.done",
+            "response.output_item.done",
+        ]
+
+    def test_the_alias_of_a_beta_client(self) -> None:
+        """The model is held to the session's in translation too."""
+        talk = conversation(dialect=Dialect.BETA)
+        payload = dumped({"type": "session.update", "session": {"model": "alias", "voice": "x"}})
+        verdict = talk.on_client(payload)
+        assert isinstance(verdict, Replace)
+        assert json.loads(verdict.payloads[0])["session"]["model"] == "real"
+        other = talk.on_client(update("other", event_id="mine"))
+        assert isinstance(other, Answer)
+        assert json.loads(other.payload)["error"]["event_id"] == "mine"
+
+    def test_what_has_no_counterpart_is_answered(self) -> None:
+        """The client is told by its event_id, and the upstream never sees the event."""
+        part = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
+        item = {"type": "message", "role": "user", "content": [part]}
+        event = {"type": "conversation.item.create", "event_id": "mine", "item": item}
+        verdict = conversation(dialect=Dialect.GA, upstream=Dialect.BETA).on_client(dumped(event))
+        assert isinstance(verdict, Answer)
+        error = json.loads(verdict.payload)["error"]
+        assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_value")
+        assert (error["param"], error["event_id"]) == ("item.content[0].type", "mine")
+
+    def test_a_dropped_event(self) -> None:
+        """What the client's dialect does not have goes no further."""
+        talk = conversation(dialect=Dialect.BETA)
+        assert talk.on_upstream(
+            dumped({"type": "input_audio_buffer.timeout_triggered", "item_id": "i"})
+        ) == Replace(())
+
+    def test_the_account_is_kept_in_translation(self) -> None:
+        """Responses are followed and metered whatever the dialects."""
+        talk = conversation(dialect=Dialect.BETA)
+        talk.on_upstream(response("created", "a"))
+        assert talk.response_in_progress
+        talk.on_upstream(response("done", "a", {"total_tokens": 3}))
+        assert (talk.responses, talk.usage()) == (1, {"total_tokens": 3})
 
 
 class TestModelOfTheClient:
@@ -71,8 +251,8 @@ class TestModelOfTheClient:
 
     def test_the_alias_becomes_the_upstreams_name(self) -> None:
         """The client's name is replaced, and not a byte more."""
-        payload = b'{ "session":{"voice" : "x","model":"alias"},"type":"session.update","n":1.0}'
-        assert conversation().on_client(payload) == Replace(payload.replace(b'"alias"', b'"real"'))
+        payload = b'{ "session":{"prompt" : "x","model":"alias"},"type":"session.update","n":1.0}'
+        assert conversation().on_client(payload) == replaced(payload.replace(b'"alias"', b'"real"'))
 
     def test_the_upstreams_name_passes(self) -> None:
         """Who knows the upstream's own name may say it."""
@@ -126,8 +306,8 @@ class TestModelOfTheClient:
         )
         verdict = conversation().on_client(payload)
         assert isinstance(verdict, Replace)
-        assert b"other" not in verdict.payload
-        assert verdict.payload.count(b'"real"') == 3
+        assert b"other" not in verdict.payloads[0]
+        assert verdict.payloads[0].count(b'"real"') == 3
 
     def test_other_events_go_on(self) -> None:
         """What was read only because nothing was proven goes on untouched."""
@@ -368,13 +548,22 @@ _JSON = st.recursive(
     st.sampled_from(["session.update", *WATCHED_UPSTREAM_EVENTS, "x"]),
     st.dictionaries(st.sampled_from(["session", "response", "error", "event_id"]), _JSON),
     st.booleans(),
+    st.sampled_from([None, *Dialect]),
+    st.sampled_from(Dialect),
 )
-def test_never_raises_for_any_event(type_: str, members: dict[str, Any], silent: bool) -> None:
+def test_never_raises_for_any_event(
+    type_: str,
+    members: dict[str, Any],
+    silent: bool,
+    dialect: Dialect | None,
+    upstream: Dialect,
+) -> None:
     """Whatever an event holds there is a verdict, and the account stays whole numbers."""
-    talk = conversation(silent=silent)
+    talk = conversation(silent=silent, dialect=dialect, upstream=upstream)
     payload = dumped({"type": type_, **members})
     assert isinstance(talk.on_client(payload), Forward | Replace | Answer)
-    assert talk.on_upstream(payload) in (Forward(), closing.MODEL_CHANGED)
+    verdict = talk.on_upstream(payload)
+    assert isinstance(verdict, Forward | Replace) or verdict is closing.MODEL_CHANGED
     assert all(type(count) is int and count > 0 for count in talk.usage().values())
 
 

@@ -20,8 +20,6 @@ REFUSALS = (
     refusals.invalid_api_key("why"),
     refusals.model_unknown("m"),
     refusals.model_not_allowed("m"),
-    refusals.ga_not_served("m"),
-    refusals.beta_not_served(),
     refusals.invalid_intent("i"),
     refusals.missing_model(),
     refusals.upstream_unavailable("why"),

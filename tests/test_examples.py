@@ -88,7 +88,7 @@ class TestSections:
     def test_no_section_is_forgotten(self) -> None:
         """A new section has to be named above, or these tests would not see it."""
         sections = {field.name for field in attrs.fields(Settings) if field.name != "prices"}
-        top = {"default_model", "refusals"}
+        top = {"default_model", "client_dialect", "refusals"}
 
         assert {name.split(".")[0].removesuffix("[]") for name in SECTIONS} | top == sections
 

@@ -194,7 +194,7 @@ async def test_origins(autojump_clock: MockClock) -> None:
 @pytest.mark.parametrize(
     ("offers", "echo"),
     [
-        (["realtime", "openai-insecure-api-key.{token}", "openai-beta.realtime-v1"], None),
+        (["realtime", "openai-insecure-api-key.{token}", "openai-beta.realtime-v1"], b"realtime"),
         (["realtime", "openai-insecure-api-key.{token}"], b"realtime"),
         (["openai-insecure-api-key.{token}"], None),
         (["REALTIME", "openai-insecure-api-key.{token}"], None),
@@ -204,15 +204,13 @@ async def test_the_subprotocol(
     autojump_clock: MockClock, offers: Sequence[str], echo: bytes | None
 ) -> None:
     """``realtime`` is echoed if it was offered, and a credential never is."""
-    dialect = "beta" if "openai-beta.realtime-v1" in offers else "ga"
-    async with open_house(channel(dialect=dialect), still_serves=False) as house:
+    async with open_house() as house:
         line = "Sec-WebSocket-Protocol: " + ", ".join(offers).replace("{token}", house.token)
         client = await house.knock(line, token=None)
         upstream = await (await house.upstream()).accept(kit.created())
         head = await client.read_101()
         assert house.token.encode() not in head
-        if dialect == "ga":
-            assert (b"sec-websocket-protocol: realtime" in head.lower()) is (echo is not None)
+        assert (b"sec-websocket-protocol: realtime" in head.lower()) is (echo is not None)
         await client.close()
         await farewells(client, upstream)
         assert house.token.encode() not in upstream.head
@@ -288,20 +286,29 @@ async def test_what_goes_upstream(
         assert kit.KEY.encode() not in upstream.head
 
 
-async def test_the_beta_header_is_for_beta_channels(autojump_clock: MockClock) -> None:
-    """``OpenAI-Beta: realtime=v1`` goes to a Beta channel, which serves Beta clients only."""
-    channels: list[ChannelSettings] = [channel("ga"), channel("beta", dialect="beta")]
-    async with open_house(*channels) as house:
-        client, upstream = await house.open("OpenAI-Beta: realtime=v1")
-        assert upstream.channel.name == "beta"
-        assert b"openai-beta: realtime=v1" in upstream.head.lower()
+@pytest.mark.parametrize("lines", [(), ("OpenAI-Beta: realtime=v1",)])
+@pytest.mark.parametrize("dialect", ["ga", "beta"])
+async def test_the_beta_header_is_for_beta_channels(
+    autojump_clock: MockClock, dialect: str, lines: Sequence[str]
+) -> None:
+    """``OpenAI-Beta: realtime=v1`` goes to Beta channels, whatever the client has sent."""
+    async with open_house(channel(dialect=dialect), still_serves=dialect == "ga") as house:
+        client, upstream = await house.open(*lines)
+        assert (b"openai-beta: realtime=v1" in upstream.head.lower()) is (dialect == "beta")
         await client.close()
         await farewells(client, upstream)
+
+
+async def test_the_record_tells_the_dialects(autojump_clock: MockClock) -> None:
+    """A record has the dialect that the client has shown, and that of the channel."""
+    async with open_house() as house:
         client, upstream = await house.open()
-        assert upstream.channel.name == "ga"
-        assert b"openai-beta" not in upstream.head.lower()
+        await client.say({"type": "session.update", "session": {"voice": "alloy"}})
+        assert (await upstream.hear())["session"]["type"] == "realtime"
         await client.close()
         await farewells(client, upstream)
+        [record] = house.records
+        assert (record.dialect, record.upstream_dialect) == ("beta", "ga")
 
 
 async def test_a_transcription_session(autojump_clock: MockClock) -> None:

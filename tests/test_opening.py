@@ -45,7 +45,7 @@ def ticket(*names: str, first_event: bool = True) -> Ticket:
     channels = [kit.channel(name, first_event=first_event) for name in names]
     hello = Hello("/v1/realtime", False, Dialect.GA, kit.MODEL, None, None, False, kit.KEY)
     token = Token("tok_1", "tester", "0" * 64, datetime.now(UTC))
-    return Ticket(hello, token, kit.MODEL, make_channels(Settings(channels=tuple(channels))))
+    return Ticket(hello, token, kit.MODEL, None, make_channels(Settings(channels=tuple(channels))))
 
 
 def opener(room: trio.Nursery, dial: Far, timeouts: Timeouts | None = None) -> UpstreamOpener:

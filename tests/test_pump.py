@@ -93,8 +93,13 @@ async def test_neighbours_leave_in_one_send() -> None:
 
 
 async def test_verdicts(autojump_clock: MockClock) -> None:
-    """A message that is read goes on, is replaced, or is answered, in its place in the order."""
-    verdicts: list[Verdict] = [Forward(), Replace(b"replaced"), Answer(b'{"type":"error"}')]
+    """A message that is read goes on, is replaced by any number of others, or is answered."""
+    verdicts: list[Verdict] = [
+        Forward(),
+        Replace((b"in", b"its", b"place")),
+        Replace(()),
+        Answer(b'{"type":"error"}'),
+    ]
     payloads: list[bytes] = []
 
     def decide(payload: bytes) -> Verdict:
@@ -104,14 +109,14 @@ async def test_verdicts(autojump_clock: MockClock) -> None:
     lane = await make_lane(decide)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lane.run)
-        sent = [b"a", READ + b"1}", b"b", READ + b"2}", READ + b"3}", b"c"]
+        sent = [b"a", READ + b"1}", b"b", READ + b"2}", READ + b"3}", READ + b"4}", b"c"]
         await lane.client.send_raw(b"".join(frame(TEXT, text, key=KEY) for text in sent))
-        seen = [(await lane.upstream.receive() or ())[2] for _ in range(5)]
-        assert seen == [b"a", READ + b"1}", b"b", b"replaced", b"c"]
+        seen = [(await lane.upstream.receive() or ())[2] for _ in range(7)]
+        assert seen == [b"a", READ + b"1}", b"b", b"in", b"its", b"place", b"c"]
         assert await lane.client.hear() == {"type": "error"}
         nursery.cancel_scope.cancel()
-    assert payloads == [sent[1], sent[3], sent[4]]
-    assert lane.pump.tally.events == 6
+    assert payloads == [sent[1], *sent[3:6]]
+    assert lane.pump.tally.events == 7
 
 
 async def test_a_verdict_that_ends_the_session() -> None:

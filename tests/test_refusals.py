@@ -23,9 +23,6 @@ BOTH_FORMS = [
     (refusals.missing_model(), INVALID, "missing_model", 4000, 400),
     (refusals.rate_limit_exceeded("Slow.", 7), LIMIT, "rate_limit_exceeded", 1013, 429),
     (refusals.upstream_unavailable("a: 1"), SERVER, "upstream_unavailable", 1013, 503),
-    (refusals.beta_not_served(), INVALID, "beta_api_shape_disabled", 4000, 400),
-    (refusals.ga_not_served("m"), INVALID, "model_not_found", 4004, 404),
-    (refusals.ga_not_served(None), INVALID, "model_not_found", 4004, 404),
 ]
 #: The refusal, its type, code and HTTP status.
 HTTP_ONLY = [

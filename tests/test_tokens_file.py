@@ -120,6 +120,7 @@ def test_every_key_is_read() -> None:
         disabled = true
         models = ["a", "b"]
         default_model = "b"
+        client_dialect = "beta"
         limits = { sessions = 3, hours = [9, 17] }
         [tokens.budget]
         usd = 1.5
@@ -132,6 +133,7 @@ def test_every_key_is_read() -> None:
     assert token.disabled
     assert token.models == ("a", "b")
     assert token.default_model == "b"
+    assert token.client_dialect == "beta"
     assert token.limits == {"sessions": 3, "hours": (9, 17)}
     assert token.budget == {"usd": 1.5, "per": {"day": 1}}
 
@@ -177,6 +179,8 @@ def test_byte_order_mark_is_no_matter() -> None:
         (ALICE + "models = ['']", r"models: a model's name must not be empty"),
         (ALICE + "models = ['a']\ndefault_model = 'b'", r"models: the default model 'b'"),
         (ALICE + "default_model = true", r"default_model: must be a string, not a boolean"),
+        (ALICE + "client_dialect = 1", r"client_dialect: must be a string, not an integer"),
+        (ALICE + "client_dialect = 'v1'", r"client_dialect: must be one of 'auto', 'ga', 'beta'"),
         (ALICE + "limits = 1.5", r"limits: must be a table, not a float"),
         (ALICE + "budget = []", r"budget: must be a table, not an array"),
         (ALICE + BOB.replace("tok_2", "tok_1"), r"tokens\[1\]\.id: is taken by tokens\[0\]"),
@@ -462,6 +466,7 @@ _tokens = st.builds(
     disabled=st.booleans(),
     models=st.just(()) | st.just(("a", "b")),
     default_model=st.none() | st.just("b"),
+    client_dialect=st.sampled_from([None, "auto", "ga", "beta"]),
     limits=_tables,
     budget=_tables,
 )

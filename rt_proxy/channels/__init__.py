@@ -5,12 +5,11 @@ Everything here decides; nothing dials, awaits or reads a file.
 """
 
 from rt_proxy.channels.channel import Channel, make_channels, problems
-from rt_proxy.channels.choose import Choice, choose, first_model, served_models
+from rt_proxy.channels.choose import choose, first_model, served_models
 from rt_proxy.channels.upstream import UpstreamRequest, upstream_request
 
 __all__ = [
     "Channel",
-    "Choice",
     "UpstreamRequest",
     "choose",
     "first_model",

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -16,6 +17,7 @@ from rt_proxy.cli.help import command_line, config_option, examples
 from rt_proxy.cli.outcome import fail, fail_by_config
 from rt_proxy.configfile import load_tokens_settings
 from rt_proxy.errors import SettingsError, TokenStoreError
+from rt_proxy.settings import ClientDialect
 from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.store import Standing
 from rt_proxy.tokens.token import Token, models_problem, name_problem, parse_duration
@@ -56,6 +58,7 @@ def token() -> None:
         "add alice",
         "add kiosk --expires 30d --model gpt-realtime-2.1",
         "add ci --expires 2h > secret.txt",
+        "add old-phone --client-dialect beta",
     )
 )
 @click.argument("name", callback=_new_name)
@@ -72,6 +75,11 @@ def token() -> None:
     help="A model that the token may use; may be given more than once.  [default: any]",
 )
 @click.option("--default-model", help="The model of a client that names none.")
+@click.option(
+    "--client-dialect",
+    type=click.Choice(get_args(ClientDialect)),
+    help="The dialect of its clients; auto: each shows its own.  [default: as in the config]",
+)
 @_json
 @config_option
 def add(
@@ -79,6 +87,7 @@ def add(
     expires: timedelta | None,
     models: tuple[str, ...],
     default_model: str | None,
+    client_dialect: ClientDialect | None,
     as_json: bool,
     path: Path,
 ) -> None:
@@ -98,6 +107,7 @@ def add(
             expires=None if expires is None else now + expires,
             models=models,
             default_model=default_model,
+            client_dialect=client_dialect,
         )
     except TokenStoreError as error:
         fail(str(error))
@@ -146,6 +156,7 @@ def show(name_or_id: str, as_json: bool, path: Path) -> None:
     click.echo(f"expires        {_expiry(found)}")
     click.echo(f"models         {_models(found)}")
     click.echo(f"default model  {found.default_model or 'the default of the proxy'}")
+    click.echo(f"dialect        {found.client_dialect or 'the default of the proxy'}")
 
 
 @token.command(epilog=_examples("revoke alice", "revoke tok_9f86d081884c"))
@@ -194,6 +205,7 @@ def _described(token: Token) -> dict[str, object]:
         "disabled": token.disabled,
         "models": list(token.models),
         "default_model": token.default_model,
+        "client_dialect": token.client_dialect,
     }
 
 

@@ -14,7 +14,7 @@ from rt_proxy.realtime import refusals
 from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.realtime.hello import Hello
 from rt_proxy.realtime.refusals import Refusal
-from rt_proxy.settings import Secret
+from rt_proxy.settings import ClientDialect, Secret
 from rt_proxy.tokens.store import TokenStore
 from rt_proxy.tokens.token import ANY_MODEL, Token
 
@@ -29,12 +29,14 @@ class Ticket:
         hello: What it asked for.
         token: What let it in.
         model: The model by the client's name; None: a transcription session.
+        dialect: The shape of its events; None: the first event that shows one decides.
         channels: The channels to try, in order; never empty.
     """
 
     hello: Hello
     token: Token
     model: str | None
+    dialect: Dialect | None
     channels: tuple[Channel, ...]
 
 
@@ -61,6 +63,7 @@ def admit(
     channels: Sequence[Channel],
     *,
     default_model: str | None,
+    client_dialect: ClientDialect,
     random: Random,
 ) -> Ticket | Refusal:
     """Decide what an authenticated client gets.
@@ -70,6 +73,7 @@ def admit(
         token: What let it in.
         channels: All channels.
         default_model: The model of the settings for clients that name none.
+        client_dialect: The dialect of the settings for clients whose token names none.
         random: The source of chance among channels of one priority.
     """
     if hello.intent not in _INTENTS:
@@ -77,20 +81,22 @@ def admit(
     model = None
     if hello.intent != "transcription":
         named = hello.model or token.default_model or default_model
-        model = named or first_model(channels, hello.dialect) or first_model(channels)
+        model = named or first_model(channels)
         if model is None:
             return refusals.missing_model()
     elif not token.allows_any:
         return refusals.transcription_not_allowed()
-    choice = choose(channels, model=model, dialect=hello.dialect, random=random)
-    if model is not None and not (choice.channels or choice.other_dialect):
+    chosen = choose(channels, model=model, random=random)
+    if model is not None and not chosen:
         return refusals.model_unknown(model)
     if model is not None and not token.allows(model):
         return refusals.model_not_allowed(model)
-    if not choice.channels:
-        beta = hello.dialect is Dialect.BETA
-        return refusals.beta_not_served() if beta else refusals.ga_not_served(model)
-    return Ticket(hello, token, model, choice.channels)
+    dialect = _dialect(token.client_dialect or client_dialect, hello)
+    return Ticket(hello, token, model, dialect, chosen)
+
+
+def _dialect(wish: str, hello: Hello) -> Dialect | None:
+    return hello.dialect if wish == "auto" else Dialect(wish)
 
 
 def models_for(

@@ -30,7 +30,6 @@ from rt_proxy.listener.roster import Roster
 from rt_proxy.observe import SessionRecord
 from rt_proxy.realtime import closing, refusals
 from rt_proxy.realtime.closing import Ending, Side
-from rt_proxy.realtime.conversation import Conversation, client_needs_reading
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.hello import Hello, RequestHead, is_realtime_path, read_hello
 from rt_proxy.realtime.refusals import Refusal
@@ -196,7 +195,8 @@ class Gate:
         if isinstance(hello, Refusal):
             await self._refuse(visit, hello)
             return
-        visit.record = attrs.evolve(visit.record, model=hello.model, dialect=hello.dialect.value)
+        dialect = None if hello.dialect is None else hello.dialect.value
+        visit.record = attrs.evolve(visit.record, model=hello.model, dialect=dialect)
         ticket = self._decide(visit, opened.head, hello, address)
         if isinstance(ticket, Refusal):
             await self._refuse(visit, ticket, hello, opened.rest)
@@ -224,6 +224,7 @@ class Gate:
             token,
             house.channels,
             default_model=house.settings.default_model,
+            client_dialect=house.settings.client_dialect,
             random=self._random,
         )
 
@@ -275,15 +276,18 @@ class Gate:
         upstream: Upstream,
     ) -> None:
         """Answer 101 and hold the session."""
-        channel = upstream.channel
+        channel, conversation = upstream.channel, upstream.conversation
         limits, timeouts = visit.house.settings.limits, visit.house.settings.timeouts
         upstream_model = None if ticket.model is None else channel.upstream_model(ticket.model)
         visit.record = attrs.evolve(
-            visit.record, channel=channel.name, upstream_model=upstream_model
+            visit.record,
+            channel=channel.name,
+            upstream_model=upstream_model,
+            upstream_dialect=channel.dialect.value,
         )
         frames = FrameReader(
             masked=True,
-            needs_reading=client_needs_reading,
+            needs_reading=conversation.client_lanes,
             message_bytes=limits.message_bytes,
             parsed_bytes=limits.parsed_bytes,
             remask=upstream.must_remask,
@@ -299,11 +303,6 @@ class Gate:
             return
         opening = trio.current_time() - visit.started_at
         visit.record = attrs.evolve(visit.record, opening=opening)
-        conversation = Conversation(
-            model=ticket.model,
-            upstream_model=upstream_model,
-            client_was_silent=channel.first_event,
-        )
         session = Session(client, upstream.leg, conversation, timeouts)
 
         def report(ending: Ending) -> None:

@@ -15,10 +15,10 @@ from rt_proxy.channels import Channel, UpstreamRequest, upstream_request
 from rt_proxy.listener.admission import Ticket
 from rt_proxy.listener.dial import Dial, dial_failure
 from rt_proxy.realtime import refusals
-from rt_proxy.realtime.codec import parse_object
-from rt_proxy.realtime.conversation import upstream_needs_reading
+from rt_proxy.realtime.conversation import Conversation
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.frames import Close, Message
+from rt_proxy.realtime.jsontext import parse_object
 from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.wslegs import UpgradeFailedError, open_leg
@@ -31,11 +31,12 @@ _GOODBYE = 0.25
 
 @attrs.frozen
 class Upstream:
-    """An upstream that stands ready: its leg, and how it was reached."""
+    """An upstream that stands ready: its leg, how it was reached, and what was said so far."""
 
     leg: Leg
     channel: Channel
     request: UpstreamRequest
+    conversation: Conversation
 
     @property
     def must_remask(self) -> bool:
@@ -124,9 +125,10 @@ class UpstreamOpener:
     async def _try(self, channel: Channel, ticket: Ticket) -> Upstream | Failure:
         request = upstream_request(channel, model=ticket.model, intent=ticket.hello.intent)
         dial_seconds = no_limit_if_zero(self._timeouts.dial)
+        conversation = _conversation(channel, ticket)
         leg = None
         with trio.move_on_after(dial_seconds):
-            leg = await self._connect(channel, request)
+            leg = await self._connect(channel, request, self._frames(channel, conversation))
         if leg is None:
             why = f"no connection within {dial_seconds:g} s"
             return Failure(channel.name, why)
@@ -138,11 +140,13 @@ class UpstreamOpener:
             await dismiss(leg)
             raise
         if failure is None:
-            return Upstream(leg, channel, request)
+            return Upstream(leg, channel, request, conversation)
         self._room.start_soon(dismiss, leg)
         return failure
 
-    async def _connect(self, channel: Channel, request: UpstreamRequest) -> Leg | Failure:
+    async def _connect(
+        self, channel: Channel, request: UpstreamRequest, frames: FrameReader
+    ) -> Leg | Failure:
         try:
             stream = await self._dial(channel, request)
         except (OSError, trio.BrokenResourceError) as error:
@@ -154,7 +158,7 @@ class UpstreamOpener:
                 host=request.host_header,
                 resource=request.resource,
                 headers=request.header_bytes(),
-                frames=self._frames(channel),
+                frames=frames,
             )
         except UpgradeFailedError as error:
             await trio.aclose_forcefully(stream)
@@ -163,12 +167,12 @@ class UpstreamOpener:
             await trio.aclose_forcefully(stream)
             raise
 
-    def _frames(self, channel: Channel) -> FrameReader:
+    def _frames(self, channel: Channel, conversation: Conversation) -> FrameReader:
         """Make the reader of an upstream; the event that the gate waits for is read in any case."""
         return FrameReader(
             masked=False,
-            needs_reading=None if channel.first_event else upstream_needs_reading,
-            after_first=upstream_needs_reading,
+            needs_reading=None if channel.first_event else conversation.upstream_lanes,
+            after_first=conversation.upstream_lanes,
             message_bytes=self._limits.message_bytes,
             parsed_bytes=self._limits.parsed_bytes,
         )
@@ -192,6 +196,17 @@ class UpstreamOpener:
                     return Failure(channel.name, f"broke the protocol: {fault.kind.value}")
         why = f"no first event within {seconds:g} s"
         return Failure(channel.name, why, timeout="first_event_timeout")
+
+
+def _conversation(channel: Channel, ticket: Ticket) -> Conversation:
+    model = ticket.model
+    return Conversation(
+        model=model,
+        upstream_model=None if model is None else channel.upstream_model(model),
+        client_dialect=ticket.dialect,
+        upstream_dialect=channel.dialect,
+        client_was_silent=channel.first_event,
+    )
 
 
 async def dismiss(leg: Leg) -> None:

@@ -36,7 +36,9 @@ class SessionRecord:
         channel: The channel that served.
         model: The client's name of the model.
         upstream_model: The channel's name of it.
-        dialect: The client's dialect.
+        dialect: The client's dialect, GA where it showed none; None: it was not let in, and
+            its request said nothing of it.
+        upstream_dialect: The channel's dialect.
         ended_by: The side that ended it, or that was at fault.
         ending: One word for why, such as ``client_closed``, ``upstream_lost``, ``invalid_api_key``.
         close_code: The close code that the client was told, or sent.
@@ -63,6 +65,7 @@ class SessionRecord:
     model: str | None = None
     upstream_model: str | None = None
     dialect: str | None = None
+    upstream_dialect: str | None = None
     close_code: int | None = None
     reason: str = ""
     attempts: tuple[str, ...] = ()

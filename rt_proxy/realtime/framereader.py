@@ -11,6 +11,7 @@ module because one walk has to know every state that a frame can be left in.
 
 import secrets
 from collections.abc import Callable
+from typing import Literal
 
 import attrs
 
@@ -37,6 +38,7 @@ from rt_proxy.realtime.frames import (
     Message,
     Piece,
     Run,
+    Splice,
     build_frame,
     build_header,
     mask,
@@ -48,9 +50,14 @@ WHOLE_FRAME_BYTES = 65_536
 PEEK_BYTES = 1_024
 _FIRST_LOOK_BYTES = 96
 
-#: ``needs_reading(start, enough)`` says whether a text message that starts so must be read.
-#: It may answer None, "too short to tell", only where ``enough`` is false.
-NeedsReading = Callable[[bytes, bool], bool | None]
+#: Whether a message is read. True: it must be, and is refused where it is too large for that;
+#: ``"large"``: whatever its size; ``"small"``: unless it is too large, and then it goes on unread.
+#: A ``Splice``: it goes on unread, with other bytes at its start. None: too early to tell.
+Reads = bool | Literal["large", "small"] | Splice | None
+
+#: ``needs_reading(start, enough)`` says what happens to a text message that starts so.
+#: It may answer None only where ``enough`` is false.
+NeedsReading = Callable[[bytes, bool], Reads]
 
 
 def _never(_start: bytes, _enough: bool) -> bool:
@@ -66,7 +73,7 @@ class _Held:
     """
 
     opcode: int
-    must_read: bool = False
+    reads: Reads = None
     payload: bytearray = attrs.field(factory=bytearray)
 
 
@@ -126,7 +133,7 @@ class FrameReader:
                 message is, a binary one too.
             after_first: The rule from the second message on; None: the same.
             message_bytes: The largest message of any kind, in bytes of payload.
-            parsed_bytes: The largest message that is given whole.
+            parsed_bytes: The largest message that is given whole, unless the rule allows more.
             remask: Whether frames that go on get a fresh mask (RFC 6455, 10.3).
         """
         self._masked = masked
@@ -190,9 +197,11 @@ class FrameReader:
 
         A run grows over neighbouring frames that go on as they are, so that the
         usual case, many small deltas in one read, costs one slice and one send.
+        Where they are spliced the run is joined from ``segments`` and what follows them.
         """
         end = len(data)
         run_start = position
+        segments: list[bytes] = []
         events = 0
         try:
             while end - position >= 2 and self._streaming is None:
@@ -216,23 +225,41 @@ class FrameReader:
                     events += 1
                     position = frame_end
                     continue
-                self._flush(data, run_start, position, events, pieces)
+                if isinstance(reads, Splice) and first > FIN and frame_end <= end:
+                    segments.append(data[run_start:position])
+                    segments += _spliced_head(first, data, start, frame_end, reads)
+                    run_start = start + reads.end
+                    events += 1
+                    position = frame_end
+                    continue
+                self._flush(data, run_start, position, events, segments, pieces)
                 run_start, events = position, 0
                 position = self._take(data, position, start, frame_end, reads, pieces)
                 if position == run_start:
                     break
                 run_start = position
         finally:
-            self._flush(data, run_start, position, events, pieces)
+            self._flush(data, run_start, position, events, segments, pieces)
             self._rest = data[position:]
 
     @staticmethod
-    def _flush(data: bytes, start: int, end: int, events: int, pieces: list[Piece]) -> None:
-        if start < end:
+    def _flush(
+        data: bytes,
+        start: int,
+        end: int,
+        events: int,
+        segments: list[bytes],
+        pieces: list[Piece],
+    ) -> None:
+        if segments:
+            segments.append(data[start:end])
+            pieces.append(Run(b"".join(segments), events))
+            segments.clear()
+        elif start < end:
             untouched = start == 0 and end == len(data)
             pieces.append(Run(data if untouched else memoryview(data)[start:end], events))
 
-    def _reads(self, data: bytes, start: int, frame_end: int, first: int) -> bool | None:
+    def _reads(self, data: bytes, start: int, frame_end: int, first: int) -> Reads:
         """Whether a frame's message must be read; None: a control frame, or too early to tell."""
         opcode = first & 0x0F
         if opcode >= CLOSE:
@@ -246,12 +273,17 @@ class FrameReader:
         rule = self._needs_reading
         if (opcode == CONTINUATION and held is None) or (opcode == BINARY and rule is not None):
             return False
-        reads: bool | None = True
-        if rule is not None and (held is None or not held.must_read):
+        reads: Reads = True if held is None else held.reads
+        if rule is not None and not (held is not None and held.reads):
             before = b"" if held is None else bytes(held.payload)
             reads = self._peek(rule, before, data, start, frame_end, first >= FIN)
-        if reads and size > self._parsed_bytes:
-            raise too_big(self._parsed_bytes)
+        if isinstance(reads, Splice) and (self._masked or held is not None):
+            reads = True  # what is to be replaced is masked, or not in this frame alone
+        if size > self._parsed_bytes:
+            if reads is True:
+                raise too_big(self._parsed_bytes)
+            if reads == "small":
+                return False
         return reads
 
     def _peek(
@@ -262,7 +294,7 @@ class FrameReader:
         start: int,
         frame_end: int,
         fin: bool,
-    ) -> bool | None:
+    ) -> Reads:
         """Ask about the start of a message: of its first bytes, then of some more."""
         end = min(frame_end, len(data))
         whole = fin and frame_end == end
@@ -285,7 +317,7 @@ class FrameReader:
         position: int,
         start: int,
         frame_end: int,
-        reads: bool | None,
+        reads: Reads,
         pieces: list[Piece],
     ) -> int:
         """Take one frame that is no plain part of a run; return where the next one begins.
@@ -301,27 +333,31 @@ class FrameReader:
             return frame_end if whole else position
         if reads is None and not whole:
             return position
-        if reads is False and not whole and frame_end - position <= WHOLE_FRAME_BYTES:
+        splice = reads if isinstance(reads, Splice) else None
+        passes = reads is False or splice is not None
+        if passes and not whole and frame_end - position <= WHOLE_FRAME_BYTES:
             return position
-        if reads and not whole:
+        if reads and not passes and not whole:
             self._collecting = _Collecting(bytearray(data[position:]), frame_end - position)
             return len(data)
         self._message_open = first < FIN
-        if reads is False:
+        if passes:
             self._release_held(pieces)
             self._note_size(frame_end - start)
             key = data[start - 4 : start] if self._masked else None
             events = 1 if opcode else 0
             self._streaming = _Streaming(opcode, first >= FIN, key, frame_end - start, events)
-            return self._stream(data, start, pieces)
-        self._hold(data, position, start, frame_end, reads is True, pieces)
+            return self._stream(data, start, pieces, splice)
+        self._hold(data, position, start, frame_end, reads, pieces)
         self._note_size(frame_end - start)
         return frame_end
 
     def _note_size(self, length: int) -> None:
         self._message_size = self._message_size + length if self._message_open else 0
 
-    def _stream(self, data: bytes, position: int, pieces: list[Piece]) -> int:
+    def _stream(
+        self, data: bytes, position: int, pieces: list[Piece], splice: Splice | None = None
+    ) -> int:
         """Pass on what is here of the frame in progress; return where the rest begins.
 
         Chunks of a masked frame are multiples of four bytes, so that its key fits them all.
@@ -337,7 +373,10 @@ class FrameReader:
             return position
         end = position + size
         first = streaming.opcode | (FIN if last and streaming.fin else 0)
-        chunk = self._reframed(first, data[position:end], streaming.key)
+        payload = data[position:end]
+        if splice is not None:
+            payload = payload[: splice.start] + splice.replacement + payload[splice.end :]
+        chunk = self._reframed(first, payload, streaming.key)
         message_open = not last or self._message_open
         pieces.append(Run(chunk, streaming.events, message_open))
         streaming.opcode, streaming.events = CONTINUATION, 0
@@ -360,7 +399,7 @@ class FrameReader:
         position: int,
         start: int,
         frame_end: int,
-        must_read: bool,
+        reads: Reads,
         pieces: list[Piece],
     ) -> None:
         """Take a whole frame of a message that is to be read, or may have to be."""
@@ -379,7 +418,7 @@ class FrameReader:
                 return
             held = self._held = _Held(first & 0x0F)
         held.payload += payload
-        held.must_read = must_read
+        held.reads = reads
         if first >= FIN:
             self._held = None
             payload = bytes(held.payload)
@@ -407,3 +446,13 @@ class FrameReader:
         if self._masked:
             payload = mask(payload, data[start - 4 : start])
         return read_close(payload, raw) if opcode == CLOSE else Control(opcode, payload, raw)
+
+
+def _spliced_head(
+    first: int, data: bytes, start: int, frame_end: int, splice: Splice
+) -> tuple[bytes, bytes, bytes]:
+    """Return what takes the place of a whole frame up to the end of the replaced bytes."""
+    replacement = splice.replacement
+    length = frame_end - start - (splice.end - splice.start) + len(replacement)
+    header = build_header(first, length, None)
+    return header, data[start : start + splice.start], replacement

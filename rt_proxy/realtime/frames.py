@@ -7,6 +7,7 @@ cuts bytes into them.
 import enum
 import secrets
 import struct
+from typing import NamedTuple
 
 import attrs
 
@@ -22,6 +23,20 @@ class FaultKind(enum.Enum):
 
     PROTOCOL = "protocol_error"
     TOO_BIG = "message_too_big"
+
+
+class Splice(NamedTuple):
+    """Other bytes that go on in place of some at the start of a message.
+
+    Attributes:
+        start: Where the replaced bytes begin in the payload.
+        end: Where they end.
+        replacement: What takes their place.
+    """
+
+    start: int
+    end: int
+    replacement: bytes
 
 
 @attrs.frozen

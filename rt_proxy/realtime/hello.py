@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
-from rt_proxy.realtime.dialects import Dialect, detect_dialect
+from rt_proxy.realtime.dialects import Dialect, dialect_of_head
 from rt_proxy.realtime.refusals import Refusal, bad_request, http_only
 from rt_proxy.settings import Secret
 
@@ -89,7 +89,7 @@ class Hello:
     Attributes:
         path: One of ``REALTIME_PATHS``.
         azure: Whether this is an address for clients built for Azure.
-        dialect: The shape of events that the client expects.
+        dialect: The shape of events that the client asks for; None: it does not say.
         model: The model named by ``model=`` or ``deployment=``; None: not named.
         intent: The ``intent=``; None: absent, ``""``: there, but empty.
         credential: What should let the client in; None: there is none.
@@ -99,7 +99,7 @@ class Hello:
 
     path: str
     azure: bool
-    dialect: Dialect
+    dialect: Dialect | None
     model: str | None
     intent: str | None
     credential: Secret | None
@@ -137,7 +137,7 @@ def read_hello(head: RequestHead) -> Hello | Refusal:
     return Hello(
         path=path,
         azure=REALTIME_PATHS[path],
-        dialect=detect_dialect(path, head.list_items(b"openai-beta"), subprotocols),
+        dialect=dialect_of_head(path, head.list_items(b"openai-beta"), subprotocols),
         model=_model(head),
         intent=intent[0].decode("utf-8", "replace") if intent else None,
         credential=credential(head),

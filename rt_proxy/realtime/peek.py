@@ -1,4 +1,4 @@
-"""What type an event has, told from its first bytes, without parsing JSON.
+"""What happens to a message, told by its type from its first bytes, without parsing JSON.
 
 Over nine tenths of the bytes are audio that nobody here needs to read. A frame
 may go on unread where its start *proves* that its type is none of those to be
@@ -9,7 +9,11 @@ may rest on what a client's frame was taken for.
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from rt_proxy.realtime.framereader import Reads
+from rt_proxy.realtime.frames import Splice
 
 _SPACE = rb"[ \t\r\n]*"
 _START = re.compile(
@@ -17,6 +21,7 @@ _START = re.compile(
     rb'(?:"event_id"%(s)s:%(s)s"[^"\\]*"%(s)s,%(s)s)?'
     rb'"type"%(s)s:%(s)s"([^"\\]*)"' % {b"s": _SPACE}
 )
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 def proven_type(start: bytes) -> bytes | None:
@@ -25,20 +30,49 @@ def proven_type(start: bytes) -> bytes | None:
     return None if found is None else found[1]
 
 
-def reader_of(types: Collection[str]) -> Callable[[bytes, bool], bool | None]:
-    """Return the rule "read messages of these types, and those that prove no type".
+class Lanes:
+    """The lanes of one direction, by type (mutable: a session may learn a dialect late).
 
-    The rule is a ``framereader.NeedsReading``. JSON that is not an object is no
-    event and goes on unread: the other side is the judge of it.
+    It is a ``framereader.NeedsReading``: messages of some types are read, and those that
+    prove no type; of some others the type is replaced in passing. JSON that is not an
+    object is no event and goes on unread: the other side is the judge of it.
     """
-    read = frozenset(type_.encode() for type_ in types)
 
-    def needs_reading(start: bytes, enough: bool) -> bool | None:
-        proven = proven_type(start)
-        if proven is not None:
-            return proven in read
+    __slots__ = ("_names", "_reads")
+
+    def __init__(self, read: Iterable[str] = ()) -> None:
+        self.lay(read)
+
+    def lay(
+        self,
+        read: Iterable[str],
+        *,
+        large: Iterable[str] = (),
+        small: Iterable[str] = (),
+        renamed: Mapping[str, str] = _NO_NAMES,
+    ) -> None:
+        """Lay the lanes anew, for the messages that are yet to come.
+
+        Args:
+            read: The types that are read.
+            large: The types that are read, whatever their size.
+            small: The types that are read unless they are too large for it.
+            renamed: The types that are replaced in passing -> by which; these are not read.
+        """
+        self._reads: dict[bytes, Reads] = dict.fromkeys((kind.encode() for kind in read), True)
+        self._reads |= dict.fromkeys((kind.encode() for kind in large), "large")
+        self._reads |= dict.fromkeys((kind.encode() for kind in small), "small")
+        self._names = {old.encode(): new.encode() for old, new in renamed.items()}
+
+    def __call__(self, start: bytes, enough: bool) -> Reads:
+        """Say what happens to a message that starts so; None: too short to tell."""
+        found = _START.match(start)
+        if found is not None:
+            kind = found[1]
+            name = self._names.get(kind)
+            if name is not None:
+                return Splice(found.start(1), found.end(1), name)
+            return self._reads.get(kind, False)
         if not enough:
             return None
         return start.lstrip(b" \t\r\n")[:1] in (b"{", b"")
-
-    return needs_reading

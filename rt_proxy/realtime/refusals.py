@@ -207,19 +207,3 @@ def internal_error() -> Refusal:
     return http_only(
         500, "internal_error", "The proxy failed; its log says more.", type="server_error"
     )
-
-
-def beta_not_served() -> Refusal:
-    """Refuse a client of the Beta dialect where no channel speaks it (as OpenAI does)."""
-    message = (
-        "No channel here speaks the Realtime Beta dialect. Leave out the OpenAI-Beta header "
-        "or the openai-beta subprotocol, and use the GA events."
-    )
-    return _invalid(400, "beta_api_shape_disabled", message, 4000, None)
-
-
-def ga_not_served(model: str | None) -> Refusal:
-    """Refuse a client of the GA dialect where only Beta channels have the model."""
-    named = "" if model is None else f" for the model {model!r}"
-    message = f"No channel{named} speaks the GA dialect; its channels serve Beta clients only."
-    return _invalid(404, "model_not_found", message, 4004, "model")

@@ -114,8 +114,9 @@ class Pump:
             case Forward():
                 self._outgoing.append(message.raw)
                 self._message_open = False
-            case Replace(payload):
-                self._outgoing.append(self._sink.frame(message.opcode, payload))
+            case Replace(payloads):
+                frame = self._sink.frame
+                self._outgoing += [frame(message.opcode, payload) for payload in payloads]
                 self._message_open = False
             case Answer(payload):
                 await self._flush()

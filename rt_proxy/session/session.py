@@ -59,6 +59,7 @@ class Session:
             "events_down": down.events,
             "bytes_up": up.bytes,
             "bytes_down": down.bytes,
+            "dialect": self._conversation.client_dialect.value,
             "responses": self._conversation.responses,
             "usage": self._conversation.usage(),
         }

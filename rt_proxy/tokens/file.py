@@ -22,6 +22,7 @@ import tomli_w
 import trio
 
 from rt_proxy.errors import TokenStoreError
+from rt_proxy.settings import ClientDialect
 from rt_proxy.tokens.store import MemoryTokenStore, TokenTable
 from rt_proxy.tokens.token import Token, as_utc, problems
 from rt_proxy.tomlvalues import exactly, syntax_problem
@@ -240,6 +241,9 @@ def _strict_converter() -> cattrs.Converter:
     converter.register_structure_hook_func(
         lambda kind: kind == tuple[str, ...],
         lambda value, _: tuple(exactly(str, item) for item in exactly(list, value)),
+    )
+    converter.register_structure_hook_func(
+        lambda kind: kind == ClientDialect, lambda value, _: exactly(str, value)
     )
     converter.register_structure_hook_func(
         lambda kind: kind == Mapping[str, object],

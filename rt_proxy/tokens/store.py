@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from rt_proxy.errors import TokenStoreError
-from rt_proxy.settings import Secret
+from rt_proxy.settings import ClientDialect, Secret
 from rt_proxy.tokens.token import Token, as_utc, hash_secret, new_id, new_secret, problems
 
 
@@ -152,6 +152,7 @@ class MemoryTokenStore:
         now: datetime | None = None,
         models: Iterable[str] = (),
         default_model: str | None = None,
+        client_dialect: ClientDialect | None = None,
         expires: datetime | None = None,
     ) -> tuple[Token, Secret]:
         """Make a token; its secret is returned here and kept nowhere.
@@ -161,6 +162,7 @@ class MemoryTokenStore:
             now: When it is made (with an offset); None: at present.
             models: The models it may use; empty: any.
             default_model: The model of a client that names none; None: the proxy's own.
+            client_dialect: The dialect of its clients; None: as the proxy has it.
             expires: From when on it lets nobody in (with an offset); None: never.
 
         Raises:
@@ -177,6 +179,7 @@ class MemoryTokenStore:
             expires=None if expires is None else as_utc(expires),
             models=tuple(models),
             default_model=default_model,
+            client_dialect=client_dialect,
         )
         self._change(lambda table: table.adding(token))
         return token, secret

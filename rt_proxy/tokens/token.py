@@ -9,10 +9,11 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import get_args
 
 import attrs
 
-from rt_proxy.settings import Secret
+from rt_proxy.settings import ClientDialect, Secret
 
 NAME_LENGTH = 64
 #: In ``Token.models``, as in a channel's: every model.
@@ -38,6 +39,7 @@ class Token:
         disabled: Revoked; the row stays, so that the name is not given out again.
         models: The models it may use; empty: any.
         default_model: The model of a client that names none; None: the proxy's own.
+        client_dialect: The dialect of its clients; None: as the proxy has it.
         limits: Limits of this token, kept as they are written.
         budget: The budget of this token, kept as it is written.
     """
@@ -50,6 +52,7 @@ class Token:
     disabled: bool = False
     models: tuple[str, ...] = ()
     default_model: str | None = None
+    client_dialect: ClientDialect | None = None
     limits: Mapping[str, object] = attrs.field(default=_NOTHING, hash=False)
     budget: Mapping[str, object] = attrs.field(default=_NOTHING, hash=False)
 
@@ -132,6 +135,14 @@ def models_problem(models: tuple[str, ...], default_model: str | None) -> str | 
     return f"the default model {default_model!r} is not among the models {', '.join(models)}"
 
 
+def client_dialect_problem(client_dialect: str | None) -> str | None:
+    """Return why this cannot be the dialect of a token's clients, or None if it can."""
+    choices = get_args(ClientDialect)
+    if client_dialect is None or client_dialect in choices:
+        return None
+    return f"must be one of {', '.join(map(repr, choices))}"
+
+
 def problems(token: Token) -> list[tuple[str, str]]:
     """Return what is wrong with a token taken alone, as pairs of field and reason."""
     found = {
@@ -139,5 +150,6 @@ def problems(token: Token) -> list[tuple[str, str]]:
         "name": name_problem(token.name),
         "sha256": None if _HASH.fullmatch(token.sha256) else "must be 64 digits 0-9 a-f",
         "models": models_problem(token.models, token.default_model),
+        "client_dialect": client_dialect_problem(token.client_dialect),
     }
     return [(field, reason) for field, reason in found.items() if reason is not None]
