@@ -13,6 +13,7 @@ from rt_proxy.channels import Channel
 from rt_proxy.listener.answers import send_answer
 from rt_proxy.listener.head import read_head
 from rt_proxy.listener.pages import refusal_answer, render
+from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.frames import BINARY, Message
 from rt_proxy.realtime.hello import Hello, RequestHead, read_hello
@@ -31,20 +32,27 @@ _GOODBYE_SECONDS = 2
 _LONGEST_SECONDS = 3_700
 
 
-async def serve_simulated(stream: trio.abc.Stream, fault: Fault, *, pace: float = 0.0) -> None:
+async def serve_simulated(
+    stream: trio.abc.Stream,
+    fault: Fault,
+    *,
+    dialect: Dialect = Dialect.GA,
+    pace: float = 0.0,
+) -> None:
     """Be a simulated provider for one connection, from its head to its end.
 
-    Any credential will do. The stream is closed when this returns, and nothing
-    comes out of here: a fault of ours is logged, and ends this connection alone.
-    Cancelling cuts the connection.
+    Any credential will do, and Beta is spoken to clients that do not ask for it too. The
+    stream is closed when this returns, and nothing comes out of here: a fault of
+    ours is logged, and ends this connection alone. Cancelling cuts the connection.
 
     Args:
         stream: A connected stream.
         fault: What goes wrong.
+        dialect: The shape of the events.
         pace: How fast answers are streamed, as a share of real time; 0: at once.
     """
     try:
-        await _serve(stream, fault, pace)
+        await _serve(stream, fault, dialect, pace)
     except* Exception:
         _logger.exception("a simulated session failed by a fault of rt-proxy itself")
     finally:
@@ -52,7 +60,7 @@ async def serve_simulated(stream: trio.abc.Stream, fault: Fault, *, pace: float 
             await trio.aclose_forcefully(stream)
 
 
-async def _serve(stream: trio.abc.Stream, fault: Fault, pace: float) -> None:
+async def _serve(stream: trio.abc.Stream, fault: Fault, dialect: Dialect, pace: float) -> None:
     opened = None
     with trio.move_on_after(_HEAD_SECONDS):
         opened = await read_head(stream, _HEAD_BYTES)
@@ -63,7 +71,7 @@ async def _serve(stream: trio.abc.Stream, fault: Fault, pace: float) -> None:
         answer = render(refusal_answer(hello))
         await send_answer(stream, answer, _GOODBYE_SECONDS)
     elif not isinstance(opened, Refusal):
-        await _converse(stream, hello, opened.rest, fault, pace)
+        await _converse(stream, hello, opened.rest, fault, dialect, pace)
 
 
 def _hello(head: RequestHead, fault: Fault) -> Hello | Refusal:
@@ -74,7 +82,12 @@ def _hello(head: RequestHead, fault: Fault) -> Hello | Refusal:
 
 
 async def _converse(
-    stream: trio.abc.Stream, hello: Hello, rest: bytes, fault: Fault, pace: float
+    stream: trio.abc.Stream,
+    hello: Hello,
+    rest: bytes,
+    fault: Fault,
+    dialect: Dialect,
+    pace: float,
 ) -> None:
     frames = FrameReader(masked=True, message_bytes=_MESSAGE_BYTES, parsed_bytes=_MESSAGE_BYTES)
     async with trio.open_nursery() as room:
@@ -94,6 +107,8 @@ async def _converse(
                     model=hello.model,
                     intent=hello.intent,
                     fault=fault,
+                    dialect=dialect,
+                    asked=hello.dialect,
                     pace=pace,
                 )
                 await _close(leg, end)
@@ -145,7 +160,7 @@ async def open_simulated(nursery: trio.Nursery, channel: Channel) -> trio.abc.St
 
     Args:
         nursery: Where the simulator lives until the stream is closed.
-        channel: The channel whose fault it shows.
+        channel: The channel whose dialect it speaks, and whose fault it shows.
     """
     fault = Fault() if channel.fault is None else parse_fault(channel.fault)
     near, far = (trio.SocketStream(end) for end in trio.socket.socketpair())
@@ -153,7 +168,7 @@ async def open_simulated(nursery: trio.Nursery, channel: Channel) -> trio.abc.St
 
     async def simulate() -> None:
         with scope:
-            await serve_simulated(far, fault)
+            await serve_simulated(far, fault, dialect=channel.dialect)
 
     nursery.start_soon(simulate)
     return _SimulatedStream(near, scope)

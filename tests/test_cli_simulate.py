@@ -82,6 +82,50 @@ def test_session(simulate: Simulate, headers: dict[str, str]) -> None:
     assert response["output"][0]["content"][0]["text"] == "You said: Hello"
 
 
+BETA = {"OpenAI-Beta": "realtime=v1"}
+
+
+@pytest.mark.parametrize("headers", [{}, BETA])
+def test_beta(simulate: Simulate, headers: dict[str, str]) -> None:
+    """``--dialect beta`` is the old server: its session, its names, its order."""
+    with session(simulate("--dialect", "beta"), **headers) as connection:
+        opening = [receive(connection) for _ in range(2)]
+        assert [event["type"] for event in opening] == ["session.created", "conversation.created"]
+        assert opening[0]["session"]["modalities"] == ["text", "audio"]
+        connection.send('{"type": "session.update", "session": {"type": "realtime"}}')
+        assert receive(connection)["error"]["message"] == "Unknown parameter: 'session.type'."
+        content = [{"type": "input_text", "text": "Hello"}]
+        item = {"type": "message", "role": "user", "content": content}
+        connection.send(json.dumps({"type": "conversation.item.create", "item": item}))
+        wish = {"modalities": ["text"]}
+        connection.send(json.dumps({"type": "response.create", "response": wish}))
+        events = [receive(connection)]
+        while events[-1]["type"] != "response.done":
+            events.append(receive(connection))
+
+    kinds = [event["type"] for event in events]
+    assert kinds[:3] == ["conversation.item.created", "response.created", "rate_limits.updated"]
+    assert "response.text.delta" in kinds
+    response = events[-1]["response"]
+    assert response["output"][0]["content"] == [{"type": "text", "text": "You said: Hello"}]
+    assert response["temperature"] == 0.8
+
+
+def test_beta_is_over(simulate: Simulate) -> None:
+    """Without it, a client that asks for Beta is told that there is none any more."""
+    with session(simulate(), **BETA) as connection:
+        assert receive(connection)["error"]["code"] == "beta_api_shape_disabled"
+        assert close_code(connection) == 4000
+
+
+def test_unknown_dialect(tmp_path: Path) -> None:
+    """A dialect that it does not speak is a wrong argument."""
+    outcome = run(tmp_path, "simulate", "--dialect", "gamma")
+
+    assert outcome.returncode == 2
+    assert "--dialect" in outcome.stderr
+
+
 def test_pace(simulate: Simulate) -> None:
     """A pace makes an answer take its time."""
     with session(simulate("--pace", "1")) as connection:

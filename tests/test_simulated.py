@@ -1,5 +1,6 @@
 """The simulator on its legs: the HTTP head, the WebSocket and its close codes."""
 
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from trio.testing import MockClock, memory_stream_pair
 
 from rt_proxy import MemoryTokenStore, Settings, open_proxy, simulated
 from rt_proxy.channels import make_channels
+from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.settings import ChannelSettings
 from rt_proxy.simulated import open_simulated, serve_simulated
 from rt_proxy.simulator import Fault, converse
@@ -21,20 +23,23 @@ UPDATE = {"type": "session.update", "session": {"type": "realtime", "instruction
 
 
 @asynccontextmanager
-async def simulator(fault: Fault | None = None) -> AsyncIterator[Client]:
+async def simulator(
+    fault: Fault | None = None, dialect: Dialect = Dialect.GA
+) -> AsyncIterator[Client]:
     """Connect to a simulator; when the block is left, so has it."""
     far, near = memory_stream_pair()
+    serve = functools.partial(serve_simulated, dialect=dialect)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve_simulated, near, fault or Fault())
+        nursery.start_soon(serve, near, fault or Fault())
         yield Client(far, near)
         await far.aclose()
     with pytest.raises(trio.ClosedResourceError):
         await near.receive_some()
 
 
-async def begin(client: Client, **head: Any) -> dict[str, Any]:
-    """Upgrade, and return the first event."""
-    await client.send_raw(request_head(None, **head))
+async def begin(client: Client, *extra: str, **head: Any) -> dict[str, Any]:
+    """Upgrade, with more lines in the head, and return the first event."""
+    await client.send_raw(request_head(None, *extra, **head))
     await client.read_101()
     return await client.hear()
 
@@ -51,6 +56,42 @@ async def test_session(autojump_clock: MockClock) -> None:
     assert (created["type"], created["session"]["model"]) == ("session.created", "m")
     assert updated["session"]["instructions"] == "Be brief."
     assert goodbye.code == 1000
+
+
+BETA_HEADER = "OpenAI-Beta: realtime=v1"
+BETA_SUBPROTOCOL = "Sec-WebSocket-Protocol: realtime, openai-beta.realtime-v1"
+
+
+@pytest.mark.parametrize(
+    ("extra", "target"),
+    [
+        (BETA_HEADER, "/v1/realtime?model=m"),
+        (BETA_SUBPROTOCOL, "/v1/realtime?model=m"),
+        ("X-Any: x", "/openai/realtime?api-version=v&deployment=d"),
+    ],
+)
+async def test_beta_is_over(autojump_clock: MockClock, extra: str, target: str) -> None:
+    """Who asks for Beta in any way is refused by a GA server, as OpenAI does it."""
+    async with simulator() as client:
+        event = await begin(client, extra, target=target)
+        goodbye = await client.farewell()
+
+    assert (event["type"], event["error"]["code"]) == ("error", "beta_api_shape_disabled")
+    assert goodbye.told == (None, 4000, "invalid_request_error.beta_api_shape_disabled")
+
+
+@pytest.mark.parametrize("extra", [BETA_HEADER, BETA_SUBPROTOCOL, "X-Any: x"])
+async def test_beta(autojump_clock: MockClock, extra: str) -> None:
+    """A Beta server opens a session of the old shape for whoever comes."""
+    async with simulator(dialect=Dialect.BETA) as client:
+        created = await begin(client, extra, target="/v1/realtime?model=m")
+        conversation = await client.hear()
+        await client.say({"type": "session.update", "session": {"voice": "verse"}})
+        updated = await client.hear()
+
+    assert (created["type"], created["session"]["model"]) == ("session.created", "m")
+    assert conversation["type"] == "conversation.created"
+    assert updated["session"]["voice"] == "verse"
 
 
 async def test_early_frame(autojump_clock: MockClock) -> None:
@@ -162,6 +203,19 @@ async def test_as_a_channel() -> None:
             assert (await upstream.farewell()).code == 4321
             idle = await open_simulated(nursery, channel)
             await idle.aclose()
+
+
+async def test_as_a_channel_of_beta() -> None:
+    """A channel's simulator speaks the channel's dialect."""
+    old = ChannelSettings("simulator", "simulator", {"*": "*"}, dialect="beta")
+    (channel,) = make_channels(Settings(channels=(old,)))
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            stream = await open_simulated(nursery, channel)
+            created = await begin(Client(stream, stream))
+            await stream.aclose()
+
+    assert created["session"]["modalities"] == ["text", "audio"]
 
 
 @pytest.mark.log_says("a fault of rt-proxy itself", "session ended")

@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 
+from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.simulator import Fault, SimulatorEnd, converse
 from rt_proxy.simulator.audio import PCM
 from rt_proxy.simulator.events import Event
@@ -183,6 +184,105 @@ async def test_a_transcription_session_needs_no_model() -> None:
     async with _session(None, intent="transcription") as client:
         assert (await client.hear())["session"]["type"] == "transcription"
     assert client.end == _LEFT
+
+
+async def test_beta_is_spoken_when_it_is_asked_for() -> None:
+    """A Beta session opens with its conversation, and a turn has the old names."""
+    async with _session(dialect=Dialect.BETA) as client:
+        assert (await client.hear())["session"]["modalities"] == ["text", "audio"]
+        assert (await client.hear())["type"] == "conversation.created"
+        await client.tell("response.create")
+        events = await client.hear_until("response.done")
+        assert [event["type"] for event in events[:2]] == [
+            "response.created",
+            "rate_limits.updated",
+        ]
+        assert "response.audio.delta" in [event["type"] for event in events]
+    assert client.end == _LEFT
+
+
+async def test_a_transcription_session_of_beta() -> None:
+    """It has a first event of its own, and no conversation follows."""
+    async with _session(None, intent="transcription", dialect=Dialect.BETA) as client:
+        assert (await client.hear())["type"] == "transcription_session.created"
+        await client.tell("input_audio_buffer.clear")
+        assert (await client.hear())["type"] == "input_audio_buffer.cleared"
+
+
+async def test_a_session_of_beta_lasts_half_an_hour(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """After thirty minutes an error says so, and the close is 1001."""
+    async with _session(dialect=Dialect.BETA, now=lambda: 1000.0) as client:
+        assert (await client.hear())["session"]["expires_at"] == 2800
+        await client.hear()
+        start = trio.current_time()
+        expired = await client.hear()
+        assert trio.current_time() - start == pytest.approx(1800)
+        assert expired["error"]["code"] == "session_expired"
+    assert client.end == SimulatorEnd(
+        "close", 1001, "Your session hit the maximum duration of 30 minutes."
+    )
+
+
+async def test_beta_comes_at_the_pace_of_speech(autojump_clock: trio.testing.MockClock) -> None:
+    """The old names of audio and of text are paced as the new ones are."""
+    for modalities, least in ((["text", "audio"], 2.0), (["text"], 0.3)):
+        async with _session(pace=1.0, dialect=Dialect.BETA) as client:
+            await client.hear_until("conversation.created")
+            await client.tell("response.create", response={"modalities": modalities})
+            start = trio.current_time()
+            await client.hear_until("response.done")
+            assert trio.current_time() - start >= least
+
+
+@pytest.mark.parametrize("model", ["m", None])
+async def test_who_asks_for_beta_is_refused_by_ga(model: str | None) -> None:
+    """A GA server says what the API says today, before it looks at the model."""
+    async with _session(model, asked=Dialect.BETA) as client:
+        error = (await client.hear())["error"]
+        assert error == {
+            "type": "invalid_request_error",
+            "code": "beta_api_shape_disabled",
+            "message": "The Realtime Beta API is no longer supported. "
+            "Please use /v1/realtime for the GA API.",
+            "param": None,
+            "event_id": None,
+        }
+        assert await client.rest() == []
+    assert client.end == SimulatorEnd(
+        "close", 4000, "invalid_request_error.beta_api_shape_disabled"
+    )
+
+
+@pytest.mark.parametrize("asked", [None, Dialect.GA, Dialect.BETA])
+async def test_beta_is_spoken_to_everybody(asked: Dialect | None) -> None:
+    """A Beta server does not ask what the client asked for."""
+    async with _session(dialect=Dialect.BETA, asked=asked) as client:
+        assert (await client.hear())["type"] == "session.created"
+
+
+@pytest.mark.parametrize("asked", [None, Dialect.GA])
+async def test_ga_is_spoken_to_who_does_not_ask_for_beta(asked: Dialect | None) -> None:
+    """Only a clear wish for Beta is refused."""
+    async with _session(asked=asked) as client:
+        assert (await client.hear())["session"]["type"] == "realtime"
+
+
+async def test_an_error_fault_goes_before_the_dialect() -> None:
+    """The fault is what was wished for, whatever the client asks for."""
+    async with _session(fault=Fault(error="invalid_api_key"), asked=Dialect.BETA) as client:
+        assert (await client.hear())["error"]["code"] == "invalid_api_key"
+
+
+async def test_faults_of_beta() -> None:
+    """A close comes right after the first event there too, and a drop counts every event."""
+    async with _session(fault=Fault(close=1011), dialect=Dialect.BETA) as client:
+        assert len(await client.rest()) == 1
+    assert client.end == SimulatorEnd("close", 1011, "simulated")
+    async with _session(fault=Fault(drop=2), dialect=Dialect.BETA) as client:
+        assert await client.rest() == ["session.created", "conversation.created"]
+    assert client.end == SimulatorEnd("drop")
 
 
 async def test_the_delay_fault(autojump_clock: trio.testing.MockClock) -> None:

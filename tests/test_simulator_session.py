@@ -7,7 +7,12 @@ from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
 from rt_proxy.simulator.events import EventRefused, event
-from rt_proxy.simulator.session import realtime_session, transcription_session, updated
+from rt_proxy.simulator.session import (
+    fresh_session,
+    realtime_session,
+    transcription_session,
+    updated,
+)
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 
@@ -37,6 +42,20 @@ def _update(session: dict[str, Any], *, has_spoken: bool = False, **change: Any)
 def test_a_fresh_session_is_valid(session: dict[str, Any]) -> None:
     """The types of the official SDK accept both kinds of session."""
     _valid(session)
+
+
+def test_the_model_makes_the_session() -> None:
+    """With a model it speaks, without one it transcribes."""
+    assert fresh_session("m", 1)["model"] == "m"
+    assert fresh_session(None, 1)["type"] == "transcription"
+
+
+def test_another_check_may_hold_the_request() -> None:
+    """An update merges what its check makes of the request."""
+    after = updated(
+        _fresh(), "Be kind.", has_spoken=False, check=lambda _, request: {"instructions": request}
+    )
+    assert after["instructions"] == "Be kind."
 
 
 def test_an_update_merges_and_leaves_the_rest() -> None:

@@ -36,6 +36,16 @@ def test_deltas_make_the_transcript(model: str | None, deltas: int, usage: str) 
     assert completed["usage"]["type"] == usage
 
 
+@pytest.mark.parametrize(("model", "deltas"), [("whisper-1", 0), ("gpt-4o-transcribe", 5)])
+def test_whisper_may_give_all_at_the_end(model: str, deltas: int) -> None:
+    """Told not to stream, whisper-1 gives no delta; the other models go on as they do."""
+    item = spoken_item("item_1", bytes(48 * 1000), PCM)
+    item.parts[0]["transcript"] = "I spoke for 1.0 seconds."
+    *pieces, completed = transcription(item, model, logprobs=False, whisper_streams=False)
+    assert len(pieces) == deltas
+    assert completed["transcript"] == "I spoke for 1.0 seconds."
+
+
 def test_logprobs_come_when_they_are_included() -> None:
     """Each delta and the completion carry them only on request."""
     assert all(event["logprobs"] is None for event in _events(None))

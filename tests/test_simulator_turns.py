@@ -185,6 +185,29 @@ def test_the_output_limit_is_kept(limit: int, modality: str) -> None:
     assert response["output"][0]["status"] == "incomplete"
 
 
+def test_the_limits_may_come_first() -> None:
+    """They then count what is reserved for the answer, and do not come again."""
+    settings = turn_settings(realtime_session("m", 1), {"max_output_tokens": 100})
+    turn = Turn(settings, [], Items(), "conv_1", Tokens(10), Tokens(), limits_first=True)
+    events = _all(turn)
+    assert _order(events)[:2] == ["response.created", "rate_limits.updated"]
+    assert _order(events)[-1] == "response.done"
+    (limit,) = events[1]["rate_limits"]
+    assert limit["limit"] - limit["remaining"] == 110
+
+
+def test_a_temperature_is_shown_where_there_is_one() -> None:
+    """A session without one has none in its responses, and a response may have its own."""
+    session = realtime_session("m", 1)
+    warm = {**session, "temperature": 0.8}
+    assert turn_settings(session, {}).temperature is None
+    assert turn_settings(warm, {}).temperature == 0.8
+    settings = turn_settings(warm, {"temperature": 1.1})
+    turn = Turn(settings, [], Items(), "conv_1", Tokens(), Tokens())
+    assert "temperature" not in _all(_turn())[0]["response"]
+    assert next(turn.events)["response"]["temperature"] == 1.1
+
+
 def test_a_response_overrides_the_session() -> None:
     """Its own voice and format count, what it does not name comes from the session."""
     request = {"audio": {"output": {"voice": {"id": "voice_1"}, "format": {"type": "audio/pcmu"}}}}

@@ -185,10 +185,7 @@ def _other_problems(channel: ChannelSettings) -> Iterator[tuple[str, str]]:
             yield "api_version", f"has no meaning for provider {channel.provider!r}"
         elif not channel.api_version:
             yield "api_version", "must not be empty; leave it out for the GA form"
-    if channel.provider == "simulator":
-        if channel.dialect not in (None, "ga"):
-            yield "dialect", "must be 'ga', which is all that the simulator speaks"
-    elif channel.fault is not None:
+    if channel.provider != "simulator" and channel.fault is not None:
         yield (
             "fault",
             f"has no meaning for provider {channel.provider!r}; only a simulator has faults",

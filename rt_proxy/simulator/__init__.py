@@ -1,8 +1,9 @@
-"""An embedded provider that speaks the Realtime API (GA) as OpenAI does.
+"""An embedded provider that speaks the Realtime API as OpenAI does, or did (Beta).
 
 A conversation over two async callables, for trying clients and for tests.
-Never comes in: a WebSocket, a socket, a key, or anything from outside of the
-conversation. Not simulated: MCP tools, WebRTC and SIP, and ``idle_timeout_ms``.
+Never comes in: a WebSocket, a socket, a key, a translator between the dialects,
+or anything from outside of the conversation. Not simulated: MCP tools, WebRTC
+and SIP, and ``idle_timeout_ms``.
 """
 
 from rt_proxy.simulator.conversation import Receive, Send, SimulatorEnd, converse

@@ -12,11 +12,12 @@ import attrs
 import trio
 
 from rt_proxy.realtime import refusals
+from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.simulator.dialogue import Dialogue
 from rt_proxy.simulator.events import EventRefused, error, write
 from rt_proxy.simulator.faults import Fault, fatal_error
-from rt_proxy.simulator.session import SESSION_SECONDS
+from rt_proxy.simulator.manners import MANNERS
 from rt_proxy.simulator.turns import DELTA_MS
 
 Receive = Callable[[], Awaitable[str | bytes | None]]
@@ -25,7 +26,9 @@ Send = Callable[[str], Awaitable[None]]
 #: How long one event of a response takes at a pace of 1, in seconds.
 _SECONDS = {
     "response.output_audio.delta": DELTA_MS / 1000,
+    "response.audio.delta": DELTA_MS / 1000,
     "response.output_text.delta": 0.05,
+    "response.text.delta": 0.05,
     "response.function_call_arguments.delta": 0.05,
 }
 
@@ -46,6 +49,15 @@ class SimulatorEnd:
     reason: str = ""
 
 
+#: What the API says today to whoever asks for Beta.
+_BETA_DISABLED = Refusal(
+    400,
+    "invalid_request_error",
+    "beta_api_shape_disabled",
+    "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.",
+    4000,
+)
+
 LEFT = SimulatorEnd("left")
 DROP = SimulatorEnd("drop")
 
@@ -57,6 +69,8 @@ async def converse(
     model: str | None,
     intent: str | None = None,
     fault: Fault | None = None,
+    dialect: Dialect = Dialect.GA,
+    asked: Dialect | None = None,
     pace: float = 0.0,
     now: Callable[[], float] = time.time,
 ) -> SimulatorEnd:
@@ -79,6 +93,9 @@ async def converse(
         model: The ``model`` of the URL.
         intent: The ``intent`` of the URL; ``transcription`` goes without a model.
         fault: What goes wrong.
+        dialect: The shape of the events.
+        asked: The dialect that the client's request asks for; None: it does not say. As
+            with the API of today, who asks for Beta is refused where GA is spoken.
         pace: How fast answers are streamed, as a share of real time: 1 is real time, 0.5
             twice as fast, 0 as fast as the client reads.
         now: Tells the Unix time, for ``session.expires_at``.
@@ -86,19 +103,30 @@ async def converse(
     Returns:
         How it ended; the caller closes.
     """
-    exchange = _Exchange(receive, send, fault or Fault(), pace)
-    expires_at = int(now()) + SESSION_SECONDS
-    return await exchange.run(model, intent, expires_at)
+    fault = fault or Fault()
+    manner = MANNERS[dialect]
+    exchange = _Exchange(receive, send, fault, pace, manner.session_minutes)
+    if fault.error is not None:
+        return await exchange.run(fatal_error(fault.error))
+    if dialect is Dialect.GA and asked is Dialect.BETA:
+        return await exchange.run(_BETA_DISABLED)
+    refusal = _refusal(model, intent)
+    if refusal is not None:
+        return await exchange.run(refusal)
+    return await exchange.run(Dialogue(model, int(now()) + 60 * manner.session_minutes, manner))
 
 
 class _Exchange:
     """One conversation under way; its state is the lock, the count and the end."""
 
-    def __init__(self, receive: Receive, send: Send, fault: Fault, pace: float) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, fault: Fault, pace: float, minutes: int
+    ) -> None:
         self._receive = receive
         self._send = send
         self._fault = fault
         self._pace = pace
+        self._minutes = minutes
         # Who holds it changes the dialogue and tells the client, so what is told is in order.
         self._floor = trio.Lock()
         self._something_to_say = trio.Event()
@@ -106,27 +134,30 @@ class _Exchange:
         self._end = LEFT
         self._scope = trio.CancelScope()
 
-    async def run(self, model: str | None, intent: str | None, expires_at: int) -> SimulatorEnd:
+    async def run(self, session: Dialogue | Refusal) -> SimulatorEnd:
         with self._scope:
-            await self._open(model, intent, expires_at)
+            if self._fault.drop == 0:
+                self._finish(DROP)
+            await trio.sleep(self._fault.delay)
+            if isinstance(session, Refusal):
+                await self._refuse(session)
+            else:
+                await self._open(session)
         return self._end
 
-    async def _open(self, model: str | None, intent: str | None, expires_at: int) -> None:
-        if self._fault.drop == 0:
-            self._finish(DROP)
-        await trio.sleep(self._fault.delay)
-        refusal = _refusal(model, intent, self._fault)
-        if refusal is not None:
-            await self._tell(refusal.event().decode())
-            self._finish(SimulatorEnd("close", refusal.close_code or 4000, refusal.close_reason))
-            return
-        dialogue = Dialogue(model, expires_at)
+    async def _refuse(self, refusal: Refusal) -> None:
+        await self._tell(refusal.event().decode())
+        self._finish(SimulatorEnd("close", refusal.close_code or 4000, refusal.close_reason))
+
+    async def _open(self, dialogue: Dialogue) -> None:
         await self._tell(write(dialogue.opening()))
         if self._fault.close is not None:
             self._finish(SimulatorEnd("close", self._fault.close, "simulated"))
             return
         if self._fault.stall:
             await trio.sleep_forever()
+        for event in dialogue.introduction():
+            await self._tell(write(event))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._speak, dialogue)
             nursery.start_soon(self._expire)
@@ -159,8 +190,8 @@ class _Exchange:
             await trio.sleep(self._pace * _SECONDS.get(event["type"], 0))
 
     async def _expire(self) -> None:
-        await trio.sleep(SESSION_SECONDS)
-        message = "Your session hit the maximum duration of 60 minutes."
+        await trio.sleep(60 * self._minutes)
+        message = f"Your session hit the maximum duration of {self._minutes} minutes."
         async with self._floor:
             await self._tell(write(error(EventRefused("session_expired", message), None)))
             self._finish(SimulatorEnd("close", 1001, message))
@@ -182,10 +213,8 @@ class _Exchange:
             self._scope.cancel()
 
 
-def _refusal(model: str | None, intent: str | None, fault: Fault) -> Refusal | None:
+def _refusal(model: str | None, intent: str | None) -> Refusal | None:
     """Return why the session is refused, if it is (the provider's own rules)."""
-    if fault.error is not None:
-        return fatal_error(fault.error)
     if intent not in (None, "realtime", "transcription"):
         return refusals.invalid_intent(str(intent))
     if intent == "transcription":

@@ -1,20 +1,21 @@
 """The whole conversation as a state machine: client frames in, server events out.
 
 Nothing here waits, sends or looks at a clock. ``conversation.py`` lends it time
-and a connection.
+and a connection. What is kept and said here has the shape of GA; what a client
+may send, and how it is answered, is the dialect's manner.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rt_proxy.simulator.audio import FORMATS
 from rt_proxy.simulator.events import Event, EventRefused, error, event, new_id, read
 from rt_proxy.simulator.items import Item, Items, item_from, spoken_item
+from rt_proxy.simulator.manners import GA, Manner
 from rt_proxy.simulator.replies import heard
-from rt_proxy.simulator.requests import REALTIME_EVENTS, TRANSCRIPTION_EVENTS
-from rt_proxy.simulator.schema import Check, unsupported
-from rt_proxy.simulator.session import realtime_session, transcription_session, updated
+from rt_proxy.simulator.schema import unsupported
+from rt_proxy.simulator.session import updated
 from rt_proxy.simulator.transcripts import transcription
 from rt_proxy.simulator.turns import Turn, turn_settings
 from rt_proxy.simulator.usage import PromptCache
@@ -30,14 +31,12 @@ class Dialogue:
     Args:
         model: The session's model; None: a transcription session.
         expires_at: When the session ends, in Unix seconds.
+        manner: How the dialect of the session is spoken.
     """
 
-    def __init__(self, model: str | None, expires_at: int) -> None:
-        self._session = (
-            transcription_session(expires_at)
-            if model is None
-            else realtime_session(model, expires_at)
-        )
+    def __init__(self, model: str | None, expires_at: int, manner: Manner = GA) -> None:
+        self._manner = manner
+        self._session = manner.fresh_session(model, expires_at)
         self._conversation_id = new_id("conv")
         self._items = Items()
         self._input = InputAudio(*self._input_settings())
@@ -45,9 +44,10 @@ class Dialogue:
         self._turns: deque[Turn] = deque()
         self._cache = PromptCache()
         self._has_spoken = False
-        self._checks: dict[str, Check] = TRANSCRIPTION_EVENTS if model is None else REALTIME_EVENTS
+        self._checks = manner.checks[self._session["type"]]
         self._acts: dict[str, Callable[[Event], Iterator[Event]]] = {
             "session.update": self._update,
+            "transcription_session.update": self._update,
             "input_audio_buffer.append": self._append,
             "input_audio_buffer.commit": self._commit,
             "input_audio_buffer.clear": self._clear,
@@ -60,8 +60,15 @@ class Dialogue:
         }
 
     def opening(self) -> Event:
-        """Return ``session.created``."""
-        return event("session.created", session=self._session)
+        """Return the first event, which shows the session."""
+        (first,) = self._shown([event("session.created", session=self._session)])
+        return first
+
+    def introduction(self) -> Iterator[Event]:
+        """Yield what follows the first event unasked."""
+        if self._session["type"] == "realtime":
+            conversation = {"id": self._conversation_id, "object": "realtime.conversation"}
+            yield from self._shown([event("conversation.created", conversation=conversation)])
 
     def hear(self, frame: str | bytes) -> Iterator[Event]:
         """Take one frame of the client and yield what is answered at once.
@@ -75,9 +82,9 @@ class Dialogue:
             named = client_event.get("event_id")
             client_event_id = named if isinstance(named, str) else None
             kind = self._known(client_event["type"])
-            yield from self._acts[kind](self._checks[kind](client_event, ""))
+            yield from self._shown(self._acts[kind](self._checks[kind](client_event, "")))
         except EventRefused as refused:
-            yield error(refused, client_event_id)
+            yield from self._shown([error(refused, client_event_id)])
 
     @property
     def is_speaking(self) -> bool:
@@ -89,11 +96,16 @@ class Dialogue:
         while self._turns:
             turn = self._turns.popleft()
             said = next(turn.events, None)
-            if said is not None:
-                self._turns.append(turn)
-                self._has_spoken |= said["type"] == "response.output_audio.delta"
-                return said
+            if said is None:
+                continue
+            self._turns.append(turn)
+            self._has_spoken |= said["type"] == "response.output_audio.delta"
+            if (shown := self._manner.show(said)) is not None:
+                return shown
         return None
+
+    def _shown(self, events: Iterable[Event]) -> Iterator[Event]:
+        return filter(None, map(self._manner.show, events))
 
     def _known(self, kind: Any) -> str:
         if not isinstance(kind, str) or kind not in self._checks:
@@ -104,7 +116,12 @@ class Dialogue:
     # --- the session
 
     def _update(self, client_event: Event) -> Iterator[Event]:
-        self._session = updated(self._session, client_event["session"], has_spoken=self._has_spoken)
+        self._session = updated(
+            self._session,
+            client_event["session"],
+            has_spoken=self._has_spoken,
+            check=self._manner.session_change,
+        )
         if self._input.configure(*self._input_settings()):
             self._speech_item = None
         yield event("session.updated", session=self._session)
@@ -162,7 +179,10 @@ class Dialogue:
             transcript = heard(item.sounds[0].milliseconds)
             item.parts[0]["transcript"] = transcript
             yield from transcription(
-                item, wanted.get("model"), logprobs=bool(self._session["include"])
+                item,
+                wanted.get("model"),
+                logprobs=bool(self._session["include"]),
+                whisper_streams=self._manner.whisper_streams,
             )
 
     def _clear(self, client_event: Event) -> Iterator[Event]:
@@ -227,7 +247,15 @@ class Dialogue:
         context = self._context(request)
         read_as = settings.instructions + "".join(map(str, settings.tools))
         given, cached = self._cache.read(read_as, context, remember=settings.in_conversation)
-        turn = Turn(settings, context, self._items, self._conversation_id, given, cached)
+        turn = Turn(
+            settings,
+            context,
+            self._items,
+            self._conversation_id,
+            given,
+            cached,
+            limits_first=self._manner.limits_first,
+        )
         self._turns.append(turn)
 
     def _context(self, request: Event) -> list[Item]:
@@ -245,7 +273,7 @@ class Dialogue:
             raise EventRefused(
                 "invalid_value",
                 f"Item with id '{fields['id']}' not found.",
-                f"response.input[{index}].id",
+                fields.get("path", f"response.input[{index}].id"),
             )
         return item
 

@@ -50,7 +50,8 @@ _response = shape(
 )
 
 
-def _event(*required: str, **fields: Check) -> Check:
+def client_event(*required: str, **fields: Check) -> Check:
+    """Accept a client event of exactly these fields, besides ``type`` and ``event_id``."""
     common = {"type": anything, "event_id": nullable(string(512))}
     return shape({**common, **fields}, required=required)
 
@@ -59,21 +60,21 @@ _item_id = string(64)
 
 #: Type -> check, of the events of a transcription session.
 TRANSCRIPTION_EVENTS: dict[str, Check] = {
-    "session.update": _event("session", session=anything),
-    "input_audio_buffer.append": _event("audio", audio=audio),
-    "input_audio_buffer.commit": _event(),
-    "input_audio_buffer.clear": _event(),
-    "conversation.item.retrieve": _event("item_id", item_id=_item_id),
-    "conversation.item.delete": _event("item_id", item_id=_item_id),
+    "session.update": client_event("session", session=anything),
+    "input_audio_buffer.append": client_event("audio", audio=audio),
+    "input_audio_buffer.commit": client_event(),
+    "input_audio_buffer.clear": client_event(),
+    "conversation.item.retrieve": client_event("item_id", item_id=_item_id),
+    "conversation.item.delete": client_event("item_id", item_id=_item_id),
 }
 
 #: Type -> check, of the events of a speech-to-speech session.
 REALTIME_EVENTS: dict[str, Check] = {
     **TRANSCRIPTION_EVENTS,
-    "conversation.item.create": _event(
+    "conversation.item.create": client_event(
         "item", item=item_fields, previous_item_id=nullable(_item_id)
     ),
-    "conversation.item.truncate": _event(
+    "conversation.item.truncate": client_event(
         "item_id",
         "content_index",
         "audio_end_ms",
@@ -81,6 +82,6 @@ REALTIME_EVENTS: dict[str, Check] = {
         content_index=integer(0, 1000),
         audio_end_ms=integer(0, 10**9),
     ),
-    "response.create": _event(response=nullable(_response)),
-    "response.cancel": _event(response_id=nullable(_item_id)),
+    "response.create": client_event(response=nullable(_response)),
+    "response.cancel": client_event(response_id=nullable(_item_id)),
 }

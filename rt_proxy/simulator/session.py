@@ -4,6 +4,7 @@ Pure: an update makes a new session or is refused as a whole. The shapes are
 those of the API reference (GA); MCP tools are not simulated and are refused.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from rt_proxy.simulator.events import EventRefused, new_id
@@ -25,9 +26,6 @@ from rt_proxy.simulator.schema import (
     string,
     strings,
 )
-
-#: How long a session lasts (API reference): one hour.
-SESSION_SECONDS = 3600
 
 VOICES = (
     "alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar",
@@ -116,7 +114,7 @@ prompt = nullable(
     )
 )
 
-_turn_detection = nullable(
+turn_detection = nullable(
     by(
         "type",
         {
@@ -171,13 +169,13 @@ _audio_input = shape(
         "noise_reduction": nullable(
             shape({"type": choice("near_field", "far_field"), "strength": nullable(number(0, 1))})
         ),
-        "turn_detection": _turn_detection,
+        "turn_detection": turn_detection,
     }
 )
 _audio_output = shape(
     {"format": audio_format, "voice": voice, "speed": clearable(number(0.25, 1.5), 1.0)}
 )
-_include = nullable(array(choice("item.input_audio_transcription.logprobs"), longest=1))
+include = nullable(array(choice("item.input_audio_transcription.logprobs"), longest=1))
 _truncation = clearable(
     either(
         choice("auto", "disabled"),
@@ -194,7 +192,7 @@ _truncation = clearable(
     ),
     "auto",
 )
-_tracing = nullable(
+tracing = nullable(
     either(
         choice("auto"),
         shape(
@@ -226,19 +224,26 @@ _UPDATES: dict[str, Check] = {
             "reasoning": reasoning,
             "max_output_tokens": max_output_tokens,
             "truncation": _truncation,
-            "tracing": _tracing,
+            "tracing": tracing,
             "prompt": prompt,
-            "include": _include,
+            "include": include,
         }
     ),
     "transcription": shape(
         {
             "type": anything,
             "audio": clearable(shape({"input": clearable(_audio_input, {})}), {}),
-            "include": _include,
+            "include": include,
         }
     ),
 }
+
+
+def fresh_session(model: str | None, expires_at: int) -> dict[str, Any]:
+    """Return a fresh session; without a model it is a transcription session."""
+    if model is None:
+        return transcription_session(expires_at)
+    return realtime_session(model, expires_at)
 
 
 def realtime_session(model: str, expires_at: int) -> dict[str, Any]:
@@ -277,29 +282,8 @@ def transcription_session(expires_at: int) -> dict[str, Any]:
     }
 
 
-def updated(session: dict[str, Any], request: Any, *, has_spoken: bool) -> dict[str, Any]:
-    """Return the session with the requested fields merged in.
-
-    Args:
-        session: The session as it is; it is not changed.
-        request: The ``session`` of a ``session.update``, not checked yet.
-        has_spoken: The model has answered in audio, so its voice is fixed.
-
-    Raises:
-        EventRefused: Any of it is wrong; then nothing applies.
-    """
-    change = _checked(session["type"], request)
-    _hold_fixed(session, change, has_spoken=has_spoken)
-    audio = {
-        part: {**settings, **change.get("audio", {}).get(part, {})}
-        for part, settings in session["audio"].items()
-    }
-    merged = {**session, **change, "audio": audio}
-    _hold_together(merged)
-    return merged
-
-
-def _checked(session_type: str, request: Any) -> dict[str, Any]:
+def checked(session_type: str, request: Any) -> dict[str, Any]:
+    """Return the fields that a ``session.update`` asks for, or raise ``EventRefused``."""
     fields = mapping(request, "session")
     if "type" not in fields:
         raise missing("session.type")
@@ -314,6 +298,35 @@ def _checked(session_type: str, request: Any) -> dict[str, Any]:
     return change
 
 
+def updated(
+    session: dict[str, Any],
+    request: Any,
+    *,
+    has_spoken: bool,
+    check: Callable[[str, Any], dict[str, Any]] = checked,
+) -> dict[str, Any]:
+    """Return the session with the requested fields merged in.
+
+    Args:
+        session: The session as it is; it is not changed.
+        request: The ``session`` of a ``session.update``, not checked yet.
+        has_spoken: The model has answered in audio, so its voice is fixed.
+        check: Takes the session's type and the request, and returns the fields to merge.
+
+    Raises:
+        EventRefused: Any of it is wrong; then nothing applies.
+    """
+    change = check(session["type"], request)
+    _hold_fixed(session, change, has_spoken=has_spoken)
+    audio = {
+        part: {**settings, **change.get("audio", {}).get(part, {})}
+        for part, settings in session["audio"].items()
+    }
+    merged = {**session, **change, "audio": audio}
+    _hold_together(merged)
+    return merged
+
+
 def _hold_fixed(session: dict[str, Any], change: dict[str, Any], *, has_spoken: bool) -> None:
     """Refuse a change of what cannot change any more."""
     if change.get("model", session.get("model")) != session.get("model"):
@@ -322,8 +335,8 @@ def _hold_fixed(session: dict[str, Any], change: dict[str, Any], *, has_spoken: 
             f"The model of a session cannot be changed; it is '{session['model']}'.",
             "session.model",
         )
-    tracing = session.get("tracing")
-    if tracing is not None and change.get("tracing", tracing) != tracing:
+    traced = session.get("tracing")
+    if traced is not None and change.get("tracing", traced) != traced:
         raise EventRefused(
             "immutable_field_update",
             "Tracing cannot be changed once it is set.",
@@ -359,5 +372,5 @@ def _fresh_input() -> dict[str, Any]:
         "format": _PCM,
         "transcription": None,
         "noise_reduction": None,
-        "turn_detection": _turn_detection({"type": "server_vad"}, ""),
+        "turn_detection": turn_detection({"type": "server_vad"}, ""),
     }

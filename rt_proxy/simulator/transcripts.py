@@ -15,17 +15,20 @@ from rt_proxy.simulator.usage import transcription_usage
 _TYPE = "conversation.item.input_audio_transcription"
 
 
-def transcription(item: Item, model: str | None, *, logprobs: bool) -> Iterator[Event]:
+def transcription(
+    item: Item, model: str | None, *, logprobs: bool, whisper_streams: bool = True
+) -> Iterator[Event]:
     """Yield the deltas of the item's transcript and its completion.
 
     Args:
         item: A committed user item that has its transcript.
         model: The transcription model; ``whisper-1`` gives all in one delta.
         logprobs: The session includes them.
+        whisper_streams: Whether ``whisper-1`` gives even that delta.
     """
     transcript = item.parts[0]["transcript"]
     pieces = [transcript] if model == "whisper-1" else re.findall(r"\s*\S+", transcript)
-    for piece in pieces:
+    for piece in pieces if whisper_streams or model != "whisper-1" else ():
         yield event(
             f"{_TYPE}.delta",
             item_id=item.id,

@@ -22,6 +22,7 @@ from rt_proxy.simulator.voice import speak
 #: How much audio one delta carries.
 DELTA_MS = 100
 _TOKENS_PER_MINUTE = 15_000_000
+_RESERVED_TOKENS = 4096
 
 
 @attrs.frozen
@@ -40,6 +41,8 @@ class TurnSettings:
     max_output_tokens: int | str
     metadata: dict[str, str] | None
     in_conversation: bool
+    #: Only where the dialect has one (Beta).
+    temperature: float | None = None
 
     @property
     def spoken(self) -> bool:
@@ -72,11 +75,15 @@ def turn_settings(session: dict[str, Any], request: dict[str, Any]) -> TurnSetti
         chosen["max_output_tokens"],
         request.get("metadata"),
         request.get("conversation", "auto") != "none",
+        chosen.get("temperature"),
     )
 
 
 class Turn:
     """A response in progress; changes with every event that is taken from it.
+
+    With ``limits_first`` it tells the rate limits at its beginning, counting the
+    tokens that are reserved for it, and not at its end.
 
     Attributes:
         id: The response's id.
@@ -93,6 +100,8 @@ class Turn:
         conversation_id: str,
         given: Tokens,
         cached: Tokens,
+        *,
+        limits_first: bool = False,
     ) -> None:
         self.id = new_id("resp")
         self.settings = settings
@@ -102,6 +111,7 @@ class Turn:
         self._conversation_id = conversation_id if settings.in_conversation else None
         self._given = given
         self._cached = cached
+        self._limits_first = limits_first
         self._output: list[Item] = []
         self._characters = 0
         self._spoken_ms = 0
@@ -120,19 +130,16 @@ class Turn:
 
     def _events(self) -> Iterator[Event]:
         yield event("response.created", response=self._wire("in_progress", None))
+        if self._limits_first:
+            yield _limits(self._reserved())
         if not self._stopped:
             yield from self._answer()
         status = self._stopped["type"] if self._stopped else "completed"
         usage = response_usage(self._given, self._cached, self._tokens(0, 0))
         self.finished = True
         yield event("response.done", response=self._wire(status, usage))
-        limit = {
-            "name": "tokens",
-            "limit": _TOKENS_PER_MINUTE,
-            "remaining": max(0, _TOKENS_PER_MINUTE - usage["total_tokens"]),
-            "reset_seconds": 0.001,
-        }
-        yield event("rate_limits.updated", rate_limits=[limit])
+        if not self._limits_first:
+            yield _limits(usage["total_tokens"])
 
     def _answer(self) -> Iterator[Event]:
         settings = self.settings
@@ -257,6 +264,11 @@ class Turn:
         self._spoken_ms += milliseconds
         return True
 
+    def _reserved(self) -> int:
+        """Return the tokens that are set aside for the response when it begins."""
+        limit = self.settings.max_output_tokens
+        return self._given.total + (limit if isinstance(limit, int) else _RESERVED_TOKENS)
+
     def _tokens(self, characters: int, milliseconds: int) -> Tokens:
         return Tokens(
             text_tokens(self._characters + characters),
@@ -284,6 +296,7 @@ class Turn:
 
     def _wire(self, status: str, usage: dict[str, Any] | None) -> dict[str, Any]:
         settings = self.settings
+        warmth = {} if settings.temperature is None else {"temperature": settings.temperature}
         return {
             "object": "realtime.response",
             "id": self.id,
@@ -296,7 +309,18 @@ class Turn:
             "audio": {"output": {"format": settings.audio["format"], "voice": settings.voice}},
             "usage": usage,
             "metadata": settings.metadata,
+            **warmth,
         }
+
+
+def _limits(used: int) -> Event:
+    limit = {
+        "name": "tokens",
+        "limit": _TOKENS_PER_MINUTE,
+        "remaining": max(0, _TOKENS_PER_MINUTE - used),
+        "reset_seconds": 0.001,
+    }
+    return event("rate_limits.updated", rate_limits=[limit])
 
 
 def _audio_delta(place: dict[str, Any], sound: Sound, data: bytes) -> Event:
