@@ -66,6 +66,7 @@ def test_commands() -> None:
         "serve",
         "simulate",
         "token",
+        "translate",
     }
 
 

@@ -12,6 +12,7 @@ from rt_proxy.cli.say import say
 from rt_proxy.cli.serve import serve
 from rt_proxy.cli.simulate import simulate
 from rt_proxy.cli.token import token
+from rt_proxy.cli.translate import translate
 
 
 @click.group(
@@ -32,5 +33,5 @@ def main() -> None:
     """
 
 
-for _command in (check, init, say, serve, simulate, token):
+for _command in (check, init, say, serve, simulate, token, translate):
     main.add_command(_command)
