@@ -6,11 +6,13 @@ which an event was lost, changed or out of order.
 """
 
 import asyncio
+import json
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from typing import ClassVar
 
 import events
 from messages import MessageListener
@@ -57,7 +59,13 @@ class Load:
 
 
 class Session(MessageListener):
-    """A client that connects and says nothing; the other kinds build on it."""
+    """A client that connects and says nothing; the other kinds build on it.
+
+    Attributes:
+        headers: What it sends in its upgrade beside its token.
+    """
+
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, load: Load) -> None:
         super().__init__()
@@ -152,7 +160,7 @@ class PingPongSession(EchoSession):
 class BurstSession(Session):
     """Asks for a response, takes all of it, and asks for the next one."""
 
-    _RESPONSE = (
+    _RESPONSE: ClassVar[tuple[object, ...]] = (
         events.RESPONSE_CREATED,
         *[events.BURST_DELTA] * events.BURST_DELTAS,
         events.RESPONSE_DONE,
@@ -160,11 +168,13 @@ class BurstSession(Session):
 
     def __init__(self, load: Load) -> None:
         super().__init__(load)
-        self._expected: Iterator[bytes] = iter(())
+        self._expected: Iterator[object] = iter(())
+        self._left = 0
         self._open = False
 
     def start(self) -> None:
         self._expected = iter(self._RESPONSE)
+        self._left = len(self._RESPONSE)
         self._open = True
         self.send(events.RESPONSE_CREATE)
 
@@ -172,15 +182,46 @@ class BurstSession(Session):
         return not self._open
 
     def on_answer(self, payload: bytes) -> None:
-        if payload != next(self._expected, None):
+        if not self._is(payload, next(self._expected, None)):
             self.fail(f"an event of a response was lost or out of order: {_excerpt(payload)}")
             return
         self.load.relayed += 1
-        if payload == events.RESPONSE_DONE:
+        self._left -= 1
+        if not self._left:
             self.load.relayed += 1  # the request
             self._open = False
             if self.load.running:
                 self.start()
+
+    def _is(self, payload: bytes, expected: object) -> bool:
+        return payload == expected
+
+
+class BetaBurstSession(BurstSession):
+    """Does the same as a client of the Beta, whose events have to be translated."""
+
+    headers: ClassVar[Mapping[str, str]] = {"OpenAI-Beta": "realtime=v1"}
+
+    _RESPONSE = (
+        events.beta(events.RESPONSE_CREATED),
+        *[events.BETA_BURST_DELTA] * events.BURST_DELTAS,
+        events.beta(events.RESPONSE_DONE),
+    )
+
+    def on_message(self, payload: bytes) -> None:
+        if self.created.is_set():
+            self.on_answer(payload)
+            return
+        event = json.loads(payload)
+        if event["type"] == "conversation.created":
+            self.created.set()
+        elif event["type"] != "session.created" or "modalities" not in event["session"]:
+            self.fail(f"expected a Beta session.created, got {_excerpt(payload)}")
+
+    def _is(self, payload: bytes, expected: object) -> bool:
+        return payload == expected or (
+            isinstance(expected, dict) and json.loads(payload) == expected
+        )
 
 
 class PacedSession(EchoSession):

@@ -7,6 +7,7 @@ whole machine.
 """
 
 import json
+from typing import Any
 
 MODEL = "gpt-realtime-2.1"
 
@@ -130,6 +131,30 @@ RESPONSE_DONE = _response(
 )
 
 BURST_DELTA = _audio_event(BURST_DELTA_BYTES, 0, "delta", **_delta_fields()) + _TAIL
+
+
+def beta(event: bytes) -> dict[str, Any]:
+    """`RESPONSE_CREATED` or `RESPONSE_DONE` as a Beta client must get it."""
+    translated: dict[str, Any] = json.loads(event)
+    response = translated["response"]
+    del response["output_modalities"]
+    output = response.pop("audio")["output"]
+    response |= {
+        "modalities": ["text", "audio"],
+        "voice": output["voice"],
+        "output_audio_format": "pcm16",
+        "temperature": 0.8,
+    }
+    if "speed" in output:
+        response["audio"] = {"output": {"speed": output["speed"]}}
+    for item in response["output"]:
+        item["object"] = "realtime.item"
+        for part in item["content"]:
+            part["type"] = part["type"].removeprefix("output_")
+    return translated
+
+
+BETA_BURST_DELTA = BURST_DELTA.replace(b"response.output_audio.delta", b"response.audio.delta")
 
 _APPEND = _audio_event(APPEND_BYTES, 1, "audio", type="input_audio_buffer.append")
 _DELTA = _audio_event(DELTA_BYTES, 3, "delta", **_delta_fields())

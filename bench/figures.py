@@ -14,6 +14,7 @@ class Mode(StrEnum):
 
     PING_PONG = "ping-pong"
     BURSTS = "bursts"
+    BETA_BURSTS = "beta-bursts"
     PACED = "paced"
     OPENING = "opening"
     IDLE = "idle"
@@ -28,6 +29,8 @@ CPU_TARGETS = {
     (Mode.BURSTS, Transport.TLS): 0.5,
     (Mode.PACED, Transport.TLS): 0.7,
 }
+#: CPU per event of rt-proxy for a Beta client, as a share of what a GA client needs: at most this.
+TRANSLATION_TARGET = 1.6
 #: Memory per idle session of rt-proxy, in KiB of resident memory: at most this.
 MEMORY_TARGET = 80.0
 
@@ -51,6 +54,7 @@ class Sample:
         relay: What stood between.
         round: Counted from 0; the samples of a round were taken side by side.
         sessions: How many sessions there were.
+        translated: The clients spoke Beta, and the upstream GA.
         wall: The length of the window, in seconds.
         cpu: CPU time of the relay in the window, user and system, in seconds.
         events: Events relayed in the window; in mode `opening`, sessions opened.
@@ -64,6 +68,7 @@ class Sample:
     relay: Relay
     round: int
     sessions: int
+    translated: bool = False
     wall: float = 0.0
     cpu: float = 0.0
     events: int = 0

@@ -149,7 +149,7 @@ async def _open(target: Target, session: Session) -> None:
             f"{target.base_url}/realtime?model={MODEL}",
             ssl_context=target.tls,
             websocket_handshake_timeout=PATIENCE,
-            extra_headers={"Authorization": f"Bearer {target.token}"},
+            extra_headers={"Authorization": f"Bearer {target.token}", **session.headers},
             max_redirects=0,
         )
         await asyncio.wait_for(session.created.wait(), PATIENCE)

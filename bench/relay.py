@@ -21,7 +21,13 @@ from typing import NoReturn
 import attrs
 import load
 import uvloop
-from clients import BrokenSessionError, BurstSession, PacedSession, PingPongSession
+from clients import (
+    BetaBurstSession,
+    BrokenSessionError,
+    BurstSession,
+    PacedSession,
+    PingPongSession,
+)
 from figures import Mode, Sample, percentiles
 from processes import Memory, ProcessError
 from relays import Bench, Endpoint, Relay, Transport
@@ -31,6 +37,7 @@ from report import report
 _WORK = {
     Mode.PING_PONG: PingPongSession,
     Mode.BURSTS: BurstSession,
+    Mode.BETA_BURSTS: BurstSession,
     Mode.PACED: PacedSession,
 }
 #: How long a process may take until it holds a session, in seconds.
@@ -96,8 +103,9 @@ def _take_turns(
             _progress(f"{where}, round {round_ + 1} of {plan.rounds}")
             empty = Sample(mode, transport, endpoint.relay, round_, plan.sessions[mode])
             with _explained(where, endpoint):
-                sample = _take(plan, endpoint, empty)
-            yield sample
+                yield _take(plan, endpoint, empty)
+                if mode is Mode.BETA_BURSTS:
+                    yield _take(plan, endpoint, attrs.evolve(empty, translated=True))
 
 
 @contextmanager
@@ -113,11 +121,13 @@ def _explained(where: str, endpoint: Endpoint) -> Iterator[None]:
 def _is_needed(mode: Mode, relay: Relay, round_: int) -> bool:
     """Whether to measure this relay in this round of this mode.
 
-    Memory does not vary, and a second reading in the same process would miss what the first left
+    Only rt-proxy translates, and is its own measure. Memory does not vary, and a second reading in the same process would miss what the first left
     behind. Without a relay there is no memory to measure, and of its work one round tells enough:
     how much load generator and upstream can do.
     """
     match mode, relay:
+        case Mode.BETA_BURSTS, _:
+            return relay is Relay.RT_PROXY
         case Mode.IDLE, _:
             return relay is not Relay.DIRECT and round_ == 0
         case ((Mode.PING_PONG | Mode.BURSTS), Relay.DIRECT):
@@ -134,10 +144,10 @@ def _take(plan: Plan, endpoint: Endpoint, sample: Sample) -> Sample:
         case Mode.OPENING:
             opening = load.measure_opening(endpoint.target, sample.sessions, cpu=endpoint.cpu)
             window = uvloop.run(opening)
-        case work:
+        case mode:
             working = load.measure_work(
                 endpoint.target,
-                _WORK[work],
+                BetaBurstSession if sample.translated else _WORK[mode],
                 sample.sessions,
                 rate=plan.rate,
                 warmup=plan.warmup,
@@ -210,6 +220,7 @@ def _parse() -> tuple[Plan, Path | None]:
         sessions={
             Mode.PING_PONG: 8,
             Mode.BURSTS: 8,
+            Mode.BETA_BURSTS: 8,
             Mode.PACED: 20 if quick else 100,
             Mode.OPENING: 50 if quick else 500,
             Mode.IDLE: 100 if quick else 1000,

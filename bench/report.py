@@ -10,7 +10,7 @@ from figures import Mode, Sample, Spread
 from relays import Relay, Transport
 
 #: Columns of words; all others hold numbers, and stand at the right.
-_WORDS = ("mode", "upstream", "relay", "target", "verdict", "note")
+_WORDS = ("mode", "client", "upstream", "relay", "target", "verdict", "note")
 #: A relay that lets less than this share of the events through in time has a growing queue.
 _KEEPS_UP = 0.97
 
@@ -40,7 +40,13 @@ class Group:
 
 def report(samples: Sequence[Sample]) -> str:
     """All tables for which something was measured."""
-    tables = (_cpu(samples), _memory(samples), _delays(samples), _openings(samples))
+    tables = (
+        _cpu(samples),
+        _translation(samples),
+        _memory(samples),
+        _delays(samples),
+        _openings(samples),
+    )
     return "\n".join(table for table in tables if table)
 
 
@@ -67,6 +73,32 @@ def _cpu_row(group: Group) -> Row:
     target = figures.CPU_TARGETS[group.mode, group.transport]
     shares = (f"{ratio.middle:.2f}", f"{ratio.low:.2f}-{ratio.high:.2f}")
     return (*cells, *shares, f"<= {target:.2f}", _verdict(ratio.middle, target))
+
+
+def _translation(samples: Sequence[Sample]) -> str:
+    return _table(
+        "CPU of rt-proxy per event in bursts: a GA client and a Beta client on a GA upstream",
+        "client upstream sessions events/s core us/event of-GA range target verdict",
+        [row for group in _groups(samples, Mode.BETA_BURSTS) for row in _translation_rows(group)],
+    )
+
+
+def _translation_rows(group: Group) -> Iterator[Row]:
+    ga = [sample for sample in group.own if not sample.translated]
+    beta = [sample for sample in group.own if sample.translated]
+    ratio = figures.compare(figures.cpu_per_event, truediv, beta, ga)
+    for client, own in (("GA", ga), ("Beta", beta)):
+        taken = attrs.evolve(group, own=own)
+        cells = (client, group.transport.upper(), f"{own[0].sessions}")
+        rate = f"{taken.middle(figures.events_per_second):,.0f}"
+        cpu = f"{taken.middle(figures.cpu_per_event):.1f}"
+        cells = (*cells, rate, f"{taken.middle(figures.core_share):.0%}", cpu)
+        if ratio is None or own is ga:
+            yield (*cells, "-", "-", "", "")
+            continue
+        target = figures.TRANSLATION_TARGET
+        shares = (f"{ratio.middle:.2f}", f"{ratio.low:.2f}-{ratio.high:.2f}")
+        yield (*cells, *shares, f"<= {target:.2f}", _verdict(ratio.middle, target))
 
 
 def _memory(samples: Sequence[Sample]) -> str:
