@@ -61,6 +61,14 @@ def test_dialects() -> None:
     assert Dialect.GA is made("azure", api_version="v", dialect="ga").dialect
 
 
+def test_the_dialect_of_a_url() -> None:
+    """A dated api-version in the URL of any server is the mark of a preview, which speaks Beta."""
+    preview = "wss://h/openai?api-version=2025-04-01-preview"
+    assert Dialect.BETA is made("compatible", base_url=preview).dialect
+    assert Dialect.GA is made("compatible", base_url=preview, dialect="ga").dialect
+    assert Dialect.GA is made("compatible", base_url="wss://h/v1?version=1").dialect
+
+
 def test_everything_else_is_taken_over() -> None:
     """Name, models, priority, weight, first_event, fault and key come from the settings."""
     channel = made(

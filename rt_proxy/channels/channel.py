@@ -29,7 +29,7 @@ class Channel:
     Attributes:
         name: The operator's name for it.
         provider: Whose endpoint it is; ``simulator`` is never dialled.
-        dialect: The shape of the upstream's events; it serves clients of the same one.
+        dialect: The shape of the upstream's events; for clients of the other they are translated.
         models: The client's name of a model -> the upstream's; ``*`` stands for any other name.
         priority: Higher is tried first.
         weight: The share inside one priority, at least 1.
@@ -97,20 +97,31 @@ def problems(channel: ChannelSettings) -> list[tuple[str, str]]:
 
 def _make_channel(channel: ChannelSettings) -> Channel:
     facts = provider_facts(channel)
+    url = _endpoint(channel, facts)
     return Channel(
         name=channel.name,
         provider=channel.provider,
-        dialect=facts.dialect if channel.dialect is None else Dialect(channel.dialect),
+        dialect=_dialect(channel, facts, url),
         models=MappingProxyType(dict(channel.models)),
         priority=channel.priority,
         weight=channel.weight,
         first_event=channel.first_event,
         fault=channel.fault,
-        url=_endpoint(channel, facts),
+        url=url,
         model_parameter=facts.model_parameter,
         auth=channel.auth or facts.auth,
         api_key=channel.api_key,
     )
+
+
+def _dialect(channel: ChannelSettings, facts: ProviderFacts, url: Url) -> Dialect:
+    """Return the upstream's dialect: as set, or as its URL and its provider say.
+
+    Only previews have a dated ``api-version`` in their URL, and those speak Beta.
+    """
+    if channel.dialect is not None:
+        return Dialect(channel.dialect)
+    return Dialect.BETA if "api-version" in url.query_names() else facts.dialect
 
 
 def _endpoint(channel: ChannelSettings, facts: ProviderFacts) -> Url:

@@ -60,6 +60,7 @@ _BETA_SESSION = frozenset(
     {
         "modalities",
         "voice",
+        "speed",
         "input_audio_format",
         "output_audio_format",
         "input_audio_transcription",
