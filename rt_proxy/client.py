@@ -5,7 +5,6 @@ here; what the turn amounts to is decided in ``clientturn.py``.
 """
 
 import contextlib
-import json
 import ssl
 from collections.abc import Callable
 from types import MappingProxyType
@@ -26,6 +25,8 @@ _MESSAGE_BYTES = 33_554_432
 _REFUSAL_BYTES = 16_384
 #: How long a server may take to say the rest of a refusal, or to answer our close, in seconds.
 _GOODBYE_SECONDS = 2
+#: How long a server may take to show its dialect, before it is spoken to in GA, in seconds.
+_FIRST_WORD_SECONDS = 1
 
 
 def server_at(url: str, token: Secret | None = None) -> Channel:
@@ -144,20 +145,27 @@ def _failed_handshake(error: OSError | trio.BrokenResourceError) -> str | None:
 
 
 async def _converse(leg: Leg, question: Question, turn: Turn) -> None:
-    """Ask at once: some servers say nothing until they are spoken to."""
+    """Ask when the server has shown its dialect; some say nothing until they are spoken to."""
+    with trio.move_on_after(_FIRST_WORD_SECONDS):
+        await _hear(leg, turn)
     with contextlib.suppress(trio.BrokenResourceError):  # what it said before it left is there
-        for event in question.events():
-            await leg.send_event(json.dumps(event).encode())
+        for event in () if turn.over else turn.questions(question):
+            await leg.send_event(event)
     while not turn.over:
-        match await leg.read_message():
-            case Message(payload=payload):
-                turn.take(payload, trio.current_time())
-            case Close() as close:
-                turn.close(close)
-            case None:
-                turn.fail("the connection ended without a close frame")
-            case fault:
-                turn.fail(f"the server broke the protocol: {fault.message}")
+        await _hear(leg, turn)
+
+
+async def _hear(leg: Leg, turn: Turn) -> None:
+    """Wait for the next message of the server. Cancelling is safe."""
+    match await leg.read_message():
+        case Message(payload=payload):
+            turn.take(payload, trio.current_time())
+        case Close() as close:
+            turn.close(close)
+        case None:
+            turn.fail("the connection ended without a close frame")
+        case fault:
+            turn.fail(f"the server broke the protocol: {fault.message}")
 
 
 async def _leave(leg: Leg, turn: Turn) -> None:

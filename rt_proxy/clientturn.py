@@ -1,15 +1,24 @@
 """One turn of a client as it goes on: what is asked, what came, and what that amounts to.
 
 Pure: server events and moments in, a ``Reply`` out; ``client.py`` lends it a connection.
-The shapes are those of the GA dialect (API reference, client and server events).
+The shapes are those of the GA dialect (API reference, client and server events); a
+server that shows Beta is understood by the translator.
 """
 
 import base64
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
+from rt_proxy.realtime.dialects import (
+    Dialect,
+    Translator,
+    Untranslated,
+    dialect_of_first_event,
+    translator_between,
+)
 from rt_proxy.realtime.frames import Close
 from rt_proxy.realtime.jsontext import parse_object
 from rt_proxy.realtime.usage import count_tokens
@@ -107,6 +116,7 @@ class Turn:
         self._audio = bytearray()
         self._audio_bytes = 0
         self._usage: Mapping[str, int] | None = None
+        self._translator: Translator | None = None
         self._came: dict[str, float] = {}
 
     @property
@@ -140,11 +150,28 @@ class Turn:
         reason = f" ({_short(close.reason)})" if close.reason else ""
         self.fail(f"closed by the server with code {close.code}{reason}")
 
+    def questions(self, question: Question) -> Iterator[bytes]:
+        """Yield the events that ask a question, in the dialect that the server has shown."""
+        for event in question.events():
+            text = json.dumps(event)
+            asked = (text,) if self._translator is None else self._translator.from_client(text)
+            if not isinstance(asked, Untranslated):  # none of ours is
+                yield from map(str.encode, asked)
+
     def take(self, payload: bytes, now: float) -> None:
         """Follow one event of the server; an unknown one changes nothing."""
         event = parse_object(payload)
         if event is None:
             return
+        if dialect_of_first_event(event) is Dialect.BETA:
+            self._translator = translator_between(Dialect.GA, Dialect.BETA)
+        if self._translator is None:
+            self._follow(event, now)
+            return
+        for text in self._translator.from_upstream(payload.decode()):
+            self._follow(json.loads(text), now)
+
+    def _follow(self, event: dict[str, Any], now: float) -> None:
         match event.get("type"):
             case "session.created":
                 self._note("session_created", now)

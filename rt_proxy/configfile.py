@@ -250,7 +250,7 @@ def _mistakes(error: Exception, place: _Place) -> Iterator[_Mistake]:
     elif isinstance(error, ForbiddenExtraKeysError):
         known = [field.name for field in attrs.fields(error.cl)]
         for key in sorted(error.extra_fields):
-            yield _Mistake((*place, key), f"unknown setting; {_meant(key, known)}")
+            yield _Mistake((*place, key), f"unknown setting; {_meant(key, known, place)}")
     elif isinstance(error, KeyError):
         yield _Mistake(place, "is required")
     else:
@@ -305,6 +305,8 @@ def _in_order(problems: Sequence[str], places: Sequence[str]) -> list[str]:
     return sorted(problems, key=rank)
 
 
-def _meant(text: str, known: Sequence[str]) -> str:
+def _meant(text: str, known: Sequence[str], place: _Place) -> str:
+    if place and text in (field.name for field in attrs.fields(Settings)):
+        return "it belongs at the top of the file, before the first [section]"
     near = difflib.get_close_matches(text.lower(), known, n=1)
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -43,6 +44,14 @@ def test_back() -> None:
     assert translated("--from", "ga", "--to", "beta", lines=GA_UPDATE) == [back]
 
 
+def test_a_file(tmp_path: Path) -> None:
+    """Events may come from a file as well."""
+    file = tmp_path / "events.jsonl"
+    file.write_text(f"{UPDATE}\n")
+    assert translated("--from", "beta", str(file), lines="") == [GA_UPDATE]
+    assert run("--from", "beta", str(tmp_path / "none")).exit_code == 2
+
+
 def test_server_events() -> None:
     """With --side server it is the server's events that are translated, both ways."""
     beta = DELTA.replace("output_", "")
@@ -74,7 +83,7 @@ def test_what_is_no_event(line: bytes) -> None:
     result = run("--from", "beta", lines=APPEND.encode() + b"\n" + line + b"\n" + APPEND.encode())
     assert result.exit_code == 1
     assert result.stdout_bytes == b"\n".join([APPEND.encode(), line, APPEND.encode(), b""])
-    assert result.stderr == "rt-proxy: line 2: is no JSON object; it is passed on as it is\n"
+    assert result.stderr == "rt-proxy: line 2: is no whole JSON object; it is passed on as it is\n"
 
 
 def test_what_has_no_counterpart() -> None:

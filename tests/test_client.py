@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import kit
 import pytest
 import trio
 import trustme
+from trio.testing import MockClock
 
 import rt_proxy
 from rt_proxy.client import server_at, take_turn
 from rt_proxy.clientturn import Question, Reply
 from rt_proxy.listener.dial import TcpDial
+from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.settings import ChannelSettings, ListenSettings, Secret, Settings, TlsSettings
 from rt_proxy.simulated import serve_simulated
 from rt_proxy.simulator import parse_fault
@@ -30,12 +33,14 @@ async def listen(nursery: trio.Nursery, handler: Handler) -> str:
     return f"ws://127.0.0.1:{port}/v1"
 
 
-async def simulate(nursery: trio.Nursery, fault: str | None = None) -> str:
+async def simulate(
+    nursery: trio.Nursery, fault: str | None = None, dialect: Dialect = Dialect.GA
+) -> str:
     """Serve the simulator on a free port and return its URL."""
 
     async def handler(stream: trio.SocketStream) -> None:
         parsed = parse_fault(fault) if fault else parse_fault("delay=0")
-        await serve_simulated(stream, parsed)
+        await serve_simulated(stream, parsed, dialect=dialect)
 
     return await listen(nursery, handler)
 
@@ -90,6 +95,59 @@ async def test_simulator() -> None:
     assert times.session_created is not None
     assert times.first_audio is not None
     assert 0 < times.session_created < times.first_audio < times.total
+
+
+async def test_the_simulator_of_the_beta() -> None:
+    """A turn with a server of the Beta is the same."""
+    heard: list[str] = []
+    async with trio.open_nursery() as nursery:
+        reply = await ask(await simulate(nursery, dialect=Dialect.BETA), hear=heard.append)
+        nursery.cancel_scope.cancel()
+
+    assert reply.problems == ()
+    assert "".join(heard) == "You said: Hello"
+    assert len(reply.audio) == reply.audio_bytes > 24_000
+
+
+async def test_a_token_of_the_beta() -> None:
+    """A turn through a proxy whose clients are all of the Beta is the same, too."""
+    async with trio.open_nursery() as nursery:
+        url, secret, records = await serve_proxy(nursery, proxy_settings(client_dialect="beta"))
+        reply = await ask(url, token=secret)
+        nursery.cancel_scope.cancel()
+
+    assert reply.completed
+    assert reply.audio_bytes > 24_000
+    assert records[0].dialect == "beta"
+
+
+async def test_a_server_that_is_silent_until_spoken_to(autojump_clock: MockClock) -> None:
+    """A server that says nothing first is asked all the same, after a second."""
+
+    class Silent:
+        """Leads to a server that upgrades, and answers the first event with a close."""
+
+        async def __call__(
+            self, _channel: rt_proxy.Channel, _request: rt_proxy.UpstreamRequest
+        ) -> trio.abc.Stream:
+            far, near = await kit.stream_pair("memory")
+            upstreams.send_nowait(kit.Upstream(far, _channel, _request))
+            return near
+
+    upstreams, dialled = trio.open_memory_channel[kit.Upstream](1)
+    replies: list[Reply] = []
+
+    async def run() -> None:
+        replies.append(await ask("ws://h/v1", dial=Silent()))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        upstream = await (await dialled.receive()).accept()
+        began = trio.current_time()
+        assert (await upstream.hear())["type"] == "session.update"
+        assert trio.current_time() - began == pytest.approx(1)
+        await kit.farewells(upstream)
+    assert not replies[0].completed
 
 
 async def test_through_a_proxy() -> None:

@@ -69,6 +69,27 @@ def test_question_asks_for_text() -> None:
     assert update["session"] == {"type": "realtime", "output_modalities": ["text"]}
 
 
+def test_a_server_of_the_beta() -> None:
+    """A server that shows Beta is asked in Beta, and its events are understood."""
+    follower = Follower()
+
+    follower.take({"type": "session.created", "session": {"modalities": ["text", "audio"]}})
+    update, create, respond = map(json.loads, follower.turn.questions(Question("Hello")))
+    follower.take(
+        RESPONDS,
+        {"type": "response.audio_transcript.delta", "delta": "Hi"},
+        {"type": "response.audio.delta", "delta": "AQI="},
+        done(usage=USAGE),
+    )
+
+    assert update["session"] == {"modalities": ["text", "audio"], "output_audio_format": "pcm16"}
+    assert create["item"]["content"] == [{"type": "input_text", "text": "Hello"}]
+    assert respond == {"type": "response.create"}
+    assert follower.heard == ["Hi"]
+    assert follower.reply().completed
+    assert follower.reply().audio == b"\x01\x02"
+
+
 def test_completed() -> None:
     """A spoken answer gives its transcript, its audio, its usage and four times."""
     follower = Follower()

@@ -266,6 +266,16 @@ class TestPlaces:
             "log.zzz: unknown setting; known here: format, level",
         )
 
+    def test_a_setting_of_the_top(self, load: Load) -> None:
+        """A setting that stands below a section is told where it belongs."""
+        where = "unknown setting; it belongs at the top of the file, before the first [section]"
+        assert problems(
+            load, f'{CHANNEL}client_dialect = "beta"\n[log]\ndefault_model = "m"\n'
+        ) == (
+            f"channels[0].client_dialect: {where}",
+            f"log.default_model: {where}",
+        )
+
     def test_order_of_the_file(self, load: Load) -> None:
         """Problems come as their places do in the file, whatever finds them; the missing last."""
         text = (

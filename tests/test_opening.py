@@ -1,7 +1,9 @@
 """Facts about opening an upstream: one channel after the other, and what is said of failures."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+import attrs
 import kit
 import pytest
 import trio
@@ -51,6 +53,41 @@ def ticket(*names: str, first_event: bool = True) -> Ticket:
 def opener(room: trio.Nursery, dial: Far, timeouts: Timeouts | None = None) -> UpstreamOpener:
     """Return an opener."""
     return UpstreamOpener(room, dial, Limits(), timeouts or Timeouts())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "session", "warned"),
+    [
+        ("ga", {"modalities": ["text"], "voice": "x"}, True),
+        ("beta", {"type": "realtime", "audio": {}}, True),
+        ("ga", {"type": "realtime", "audio": {}}, False),
+        ("beta", {"modalities": ["text"]}, False),
+        ("ga", {"id": "sess_1"}, False),
+    ],
+)
+@pytest.mark.log_says("its upstream speaks the")
+async def test_a_channel_of_the_wrong_dialect(
+    autojump_clock: MockClock,
+    caplog: pytest.LogCaptureFixture,
+    dialect: str,
+    session: dict[str, Any],
+    warned: bool,
+) -> None:
+    """An upstream that shows another dialect than its channel has is warned of."""
+    dial = Far()
+    async with trio.open_nursery() as room:
+        given = ticket(kit.MODEL)
+        channels = make_channels(Settings(channels=(kit.channel("a", dialect=dialect),)))
+        opening = opener(room, dial)
+        room.start_soon(opening.open, attrs.evolve(given, channels=channels))
+        await (await dial.upstreams.receive()).accept(
+            {"type": "session.created", "session": session}
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        room.cancel_scope.cancel()
+    other = "BETA" if dialect == "ga" else "GA"
+    said = f"channel a: its upstream speaks the {other} dialect" in caplog.text
+    assert said is warned
 
 
 async def test_the_first_good_channel(autojump_clock: MockClock) -> None:

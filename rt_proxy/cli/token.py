@@ -112,7 +112,8 @@ def add(
     except TokenStoreError as error:
         fail(str(error))
     until = "" if made.expires is None else f", good until {_iso(made.expires)}"
-    click.echo(f"Token {made.name} ({made.id}) is in {file}{until}.", err=True)
+    dialect = "" if client_dialect is None else f", the dialect of its clients is {client_dialect}"
+    click.echo(f"Token {made.name} ({made.id}) is in {file}{until}{dialect}.", err=True)
     click.echo("Keep the secret now: it is not shown again.", err=True)
     if as_json:
         _print_json(_described(made) | {"secret": secret.reveal()})

@@ -5,7 +5,7 @@ Reads and prints lines; what becomes of an event is decided in ``realtime/dialec
 
 import sys
 from collections.abc import Callable
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import click
 
@@ -22,8 +22,8 @@ _DIALECTS = click.Choice([dialect.value for dialect in Dialect])
 
 @click.command(
     epilog=examples(
-        "rt-proxy translate --from beta < my-client-events.jsonl",
-        "rt-proxy translate --from ga --side server < recorded.jsonl > as-beta.jsonl",
+        "rt-proxy translate --from beta my-client-events.jsonl",
+        "rt-proxy translate --from ga --side server recorded.jsonl > as-beta.jsonl",
         """echo '{"type":"response.create","response":{"modalities":["text"]}}' |\\""",
         "    rt-proxy translate --from beta --to ga",
     )
@@ -39,20 +39,23 @@ _DIALECTS = click.Choice([dialect.value for dialect in Dialect])
     show_default=True,
     help="Who sends the events.",
 )
-def translate(source: str | None, target: str | None, side: Side) -> None:
+@click.argument("file", type=click.File("rb"), default="-")
+def translate(source: str | None, target: str | None, side: Side, file: BinaryIO) -> None:
     """Translate events between the Beta and the GA dialect.
 
-    Reads one JSON event a line on stdin and writes one a line on stdout: what a session
-    through rt-proxy would get in its place, which may be none or more than one. The lines
-    are one session, in its order. What needs no change comes out as it went in.
+    Reads one JSON event a line from FILE, or from stdin, and writes on stdout what a session
+    through rt-proxy would get in its place: one event, or several, or none where the other
+    side knows it by another event. The lines are one session, in its order. What needs no
+    change comes out as it went in.
 
-    A line that is no JSON object is passed on, an event without a counterpart is left out;
-    both are told on stderr, and the exit status is 1.
+    A line that is no JSON object is passed on; an event that cannot be said in the other
+    dialect, such as an image in Beta, is left out. Both are told on stderr, and the exit
+    status is 1.
     """
     translated = _translator(*_dialects(source, target), side)
     clean = True
     output = sys.stdout.buffer
-    for number, raw in enumerate(sys.stdin.buffer, 1):
+    for number, raw in enumerate(file, 1):
         line = raw.rstrip(b"\r\n")
         events, problem = _one_line(line, translated)
         for event in events:
@@ -89,7 +92,7 @@ def _one_line(line: bytes, translated: _Translate) -> tuple[list[bytes], str | N
     if not line.strip():
         return [line], None
     if parse_object(line) is None:
-        return [line], "is no JSON object; it is passed on as it is"
+        return [line], "is no whole JSON object; it is passed on as it is"
     events = translated(line.decode())
     if isinstance(events, Untranslated):
         return [], f"{events.message} ({events.param})"

@@ -5,6 +5,7 @@ been promised to the client until then, so every failure can be made up for by
 the next channel.
 """
 
+import logging
 import re
 from ipaddress import ip_address
 
@@ -16,6 +17,7 @@ from rt_proxy.listener.admission import Ticket
 from rt_proxy.listener.dial import Dial, dial_failure
 from rt_proxy.realtime import refusals
 from rt_proxy.realtime.conversation import Conversation
+from rt_proxy.realtime.dialects import dialect_of_first_event
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.frames import Close, Message
 from rt_proxy.realtime.jsontext import parse_object
@@ -23,6 +25,8 @@ from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.wslegs import UpgradeFailedError, open_leg
 from rt_proxy.settings import Limits, Timeouts, no_limit_if_zero
+
+_logger = logging.getLogger("rt_proxy.gate")
 
 _CODE = re.compile(r"[a-z0-9_]{1,64}")
 #: An upstream that is not needed is told so, for at most so many seconds.
@@ -186,6 +190,7 @@ class UpstreamOpener:
                     code = _error_code(message.payload)
                     if code is None:
                         leg.unread_first(message)
+                        _look_at_dialect(channel, message.payload)
                         return None
                     return Failure(channel.name, f"error {code}", code=code)
                 case Close(code=close_code):
@@ -216,6 +221,18 @@ async def dismiss(leg: Leg) -> None:
     """
     with trio.move_on_after(_GOODBYE, shield=True):
         await leg.close(1000, "")
+
+
+def _look_at_dialect(channel: Channel, payload: bytes) -> None:
+    """Warn of an upstream that shows another dialect than its channel has."""
+    shown = dialect_of_first_event(parse_object(payload) or {})
+    if shown not in (None, channel.dialect):
+        _logger.warning(
+            "channel %s: its upstream speaks the %s dialect: set dialect = %r",
+            channel.name,
+            shown.name,
+            shown.value,
+        )
 
 
 def _error_code(payload: bytes) -> str | None:

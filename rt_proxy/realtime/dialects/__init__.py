@@ -10,6 +10,7 @@ from rt_proxy.realtime.dialects.dialect import (
     TELLING_CLIENT_EVENTS,
     Dialect,
     dialect_of_event,
+    dialect_of_first_event,
     dialect_of_head,
 )
 from rt_proxy.realtime.dialects.gaclient import GaClientTranslator
@@ -24,6 +25,7 @@ __all__ = [
     "Translator",
     "Untranslated",
     "dialect_of_event",
+    "dialect_of_first_event",
     "dialect_of_head",
     "translator_between",
 ]

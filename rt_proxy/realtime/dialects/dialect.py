@@ -55,7 +55,8 @@ TELLING_CLIENT_EVENTS = frozenset(
     }
 )
 
-# Keys that only one dialect has, at the top level of the object.
+# Keys that show a dialect, at the top level of the object. In GA a session has a ``type`` in each
+# update (API reference), so that what both dialects have is a sign of Beta where it is missing.
 _BETA_SESSION = frozenset(
     {
         "modalities",
@@ -68,9 +69,14 @@ _BETA_SESSION = frozenset(
         "turn_detection",
         "temperature",
         "max_response_output_tokens",
+        "instructions",
+        "tools",
+        "tool_choice",
     }
 )
-_GA_SESSION = frozenset({"type", "output_modalities", "audio"})
+_GA_SESSION = frozenset(
+    {"type", "output_modalities", "audio", "max_output_tokens", "reasoning", "parallel_tool_calls"}
+)
 _BETA_RESPONSE = frozenset(
     {"modalities", "voice", "output_audio_format", "temperature", "max_response_output_tokens"}
 )
@@ -98,6 +104,17 @@ def dialect_of_event(event: Mapping[str, Any]) -> Dialect | None:
             return shown or _by_parts(part for item in items for part in _assistant_parts(item))
         case "conversation.item.create":
             return _by_parts(_assistant_parts(event.get("item")))
+        case _:
+            return None
+
+
+def dialect_of_first_event(event: Mapping[str, Any]) -> Dialect | None:
+    """Return the dialect that an upstream shows with its first event; None: it fits both."""
+    match event.get("type"):
+        case "transcription_session.created":
+            return Dialect.BETA
+        case "session.created":
+            return _by_keys(event.get("session"), _GA_SESSION, _BETA_SESSION)
         case _:
             return None
 
