@@ -1,40 +1,47 @@
-"""Facts about the detection of a client's dialect."""
+"""Facts about which translator stands between two sides."""
+
+import json
 
 import pytest
 
-from rt_proxy.realtime.dialects import Dialect, detect_dialect
+from rt_proxy.realtime.dialects import (
+    BetaClientTranslator,
+    Dialect,
+    GaClientTranslator,
+    translator_between,
+)
+
+UPDATED = '{"type":"session.updated","event_id":"e1","session":{"type":"realtime"}}'
 
 
-def test_ga_without_a_mark() -> None:
-    """A client that says nothing speaks GA."""
-    assert detect_dialect("/v1/realtime", [], [b"realtime"]) is Dialect.GA
+@pytest.mark.parametrize("dialect", Dialect)
+def test_one_dialect_needs_none(dialect: Dialect) -> None:
+    """Where both sides speak the same, nothing stands between them."""
+    assert translator_between(dialect, dialect) is None
 
 
-@pytest.mark.parametrize("feature", [b"realtime=v1", b"Realtime=V1"])
-def test_beta_header(feature: bytes) -> None:
-    """The feature realtime=v1 in OpenAI-Beta means Beta, also among others."""
-    assert detect_dialect("/v1/realtime", [b"assistants=v2", feature], []) is Dialect.BETA
+def test_one_for_each_pair() -> None:
+    """The translator is named after the client's side."""
+    assert isinstance(translator_between(Dialect.BETA, Dialect.GA), BetaClientTranslator)
+    assert isinstance(translator_between(Dialect.GA, Dialect.BETA), GaClientTranslator)
 
 
-def test_other_beta_features_mean_nothing() -> None:
-    """Another feature, or another version of this one, leaves the client in GA."""
-    features = [b"assistants=v2", b"realtime=v10", b"realtime"]
-    assert detect_dialect("/realtime", features, []) is Dialect.GA
+@pytest.mark.parametrize(
+    ("owes", "types"),
+    [
+        (False, ["session.updated"]),
+        (True, ["conversation.created", "session.updated"]),
+    ],
+)
+def test_what_a_client_found_out_late_is_owed(owes: bool, types: list[str]) -> None:
+    """Only who has missed ``conversation.created`` gets it with the next event."""
+    translator = translator_between(Dialect.BETA, Dialect.GA, owes_conversation=owes)
+    assert translator is not None
+    assert [json.loads(text)["type"] for text in translator.from_upstream(UPDATED)] == types
 
 
-def test_beta_subprotocol() -> None:
-    """A browser says Beta by the subprotocol openai-beta.realtime-v1."""
-    offered = [b"realtime", b"openai-beta.realtime-v1"]
-    assert detect_dialect("/v1/realtime", [], offered) is Dialect.BETA
-
-
-def test_azure_addresses() -> None:
-    """Azure's preview address is Beta by itself; its v1 address is GA."""
-    assert detect_dialect("/openai/realtime", [], []) is Dialect.BETA
-    assert detect_dialect("/openai/v1/realtime", [], []) is Dialect.GA
-
-
-def test_values_are_the_names_in_settings() -> None:
-    """A dialect is made from its name in the settings."""
-    assert Dialect("ga") is Dialect.GA
-    assert Dialect("beta") is Dialect.BETA
+def test_sessions_share_nothing() -> None:
+    """Each session has a translator, and so a memory, of its own."""
+    assert translator_between(Dialect.BETA, Dialect.GA) is not translator_between(
+        Dialect.BETA, Dialect.GA
+    )

@@ -6,7 +6,7 @@ not our own idea of a frame that is tested here.
 
 import gc
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import cycle
 
 import attrs
@@ -16,7 +16,12 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from wsproto.frame_protocol import FrameProtocol
 
-from rt_proxy.realtime.framereader import PEEK_BYTES, WHOLE_FRAME_BYTES, FrameReader
+from rt_proxy.realtime.framereader import (
+    PEEK_BYTES,
+    WHOLE_FRAME_BYTES,
+    FrameReader,
+    NeedsReading,
+)
 from rt_proxy.realtime.frames import (
     BINARY,
     CLOSE,
@@ -33,9 +38,9 @@ from rt_proxy.realtime.frames import (
     Run,
     build_frame,
 )
-from rt_proxy.realtime.peek import reader_of
+from rt_proxy.realtime.peek import Lanes
 
-RULE = reader_of({"read.me"})
+RULE = Lanes({"read.me"})
 PASSES = b'{"type":"pass.on","delta":"'
 READ = b'{"type":"read.me","text":"'
 ODD = b'{"item":{"type":"pass.on"},"type":"pass.on","text":"'
@@ -96,7 +101,7 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True)
 def reader(
     *,
     masked: bool = True,
-    rule: Callable[[bytes, bool], bool | None] = RULE,
+    rule: NeedsReading = RULE,
     message_bytes: int = 1 << 40,
     parsed_bytes: int = 1 << 30,
     remask: bool = False,
@@ -210,7 +215,8 @@ def kept(frames: FrameReader) -> int:
     total = 0
     while waiting:
         thing = waiting.pop()
-        if id(thing) in seen or isinstance(thing, type | types.FunctionType | types.ModuleType):
+        shared = type | types.FunctionType | types.ModuleType | Lanes
+        if id(thing) in seen or isinstance(thing, shared):
             continue
         seen.add(id(thing))
         if isinstance(thing, bytes | bytearray | memoryview):
@@ -345,6 +351,370 @@ class TestWhatGoesOn:
         (message,) = frames.feed(frame(CONTINUATION, b"b"))
         assert isinstance(message, Message)
         assert (message.opcode, message.payload) == (opcode, b"ab")
+
+
+LANES = Lanes()
+LANES.lay(
+    {"read.me"},
+    large={"read.large"},
+    small={"read.small"},
+    renamed={"long.name.of.an.event": "s", "s.name": "a.much.longer.name.of.an.event"},
+)
+SHORTENED = b'{"type":"long.name.of.an.event","delta":"'
+LENGTHENED = b' { "event_id" : "e1", "type" : "s.name" ,"delta":"'
+RENAMED = {
+    b'"long.name.of.an.event"': b'"s"',
+    b'"s.name"': b'"a.much.longer.name.of.an.event"',
+}
+LARGE_START = b'{"type":"read.large","item":"'
+SMALL_START = b'{"type":"read.small","item":"'
+
+
+def filled(start: bytes, size: int) -> bytes:
+    """Return a payload of so many bytes that starts so."""
+    return (start + bytes(65 + i % 26 for i in range(size)))[:size]
+
+
+def renamed(payload: bytes) -> bytes:
+    """Return a payload with its type replaced."""
+    for old, new in RENAMED.items():
+        payload = payload.replace(old, new, 1)
+    return payload
+
+
+def data_of(pieces: Iterable[Piece]) -> bytes:
+    """Return the bytes of pieces that are all runs."""
+    data = b""
+    for piece in pieces:
+        assert isinstance(piece, Run)
+        data += bytes(piece.data)
+    return data
+
+
+@st.composite
+def renamed_sendings(draw: st.DrawFn, sizes: st.SearchStrategy[int], most: int) -> Sent:
+    """Draw what a server may send, some of it with types that are replaced."""
+    peer = Peer(masked=False)
+    starts = [SHORTENED, LENGTHENED, SHORTENED, LENGTHENED, PASSES, READ, LARGE_START, SMALL_START]
+    for _ in range(draw(st.integers(1, most))):
+        for _ in range(draw(st.integers(0, 1))):
+            peer.control(draw(st.sampled_from([PING, PONG])), draw(_PING_PAYLOADS))
+        payload = filled(draw(st.sampled_from(starts)), draw(sizes))
+        places = []
+        if draw(st.integers(0, 2)) == 0:
+            near = st.integers(0, min(len(payload), 60))
+            places = sorted(draw(st.lists(near | st.integers(0, len(payload)), max_size=4)))
+        fragments = [
+            payload[start:end]
+            for start, end in zip([0, *places], [*places, len(payload)], strict=True)
+        ]
+        peer.message(TEXT, fragments, draw(st.lists(st.lists(_PING_PAYLOADS, max_size=2))))
+    return peer.sent()
+
+
+class TestSplice:
+    """Of a server's frames a few bytes are replaced in passing; nothing else of them changes."""
+
+    @pytest.mark.parametrize("start", [SHORTENED, LENGTHENED])
+    @pytest.mark.parametrize(
+        "sizes", [range(60, 180), range(65_480, 65_600)], ids=["around 126", "around 65536"]
+    )
+    def test_the_header_fits_the_new_length(self, start: bytes, sizes: range) -> None:
+        """The length is in its shortest form, whichever limit the frame is made to cross."""
+        for size in sizes:
+            payload = filled(start, size)
+            pieces = reader(masked=False, rule=LANES).feed(frame(TEXT, payload, masked=False))
+            assert pieces == [Run(frame(TEXT, renamed(payload), masked=False), 1)]
+
+    @pytest.mark.parametrize("opcode_of_neighbour", [TEXT, BINARY])
+    def test_neighbours_go_on_as_one(self, opcode_of_neighbour: int) -> None:
+        """Frames before, between and behind are in the same run, untouched and counted."""
+        plain = frame(opcode_of_neighbour, PASSES + b'A"}', masked=False)
+        payloads = [SHORTENED + b'A"}', LENGTHENED + b'"}']
+        first, second = (frame(TEXT, payload, masked=False) for payload in payloads)
+        new_first, new_second = (frame(TEXT, renamed(one), masked=False) for one in payloads)
+        for order in ("psqp", "sqps", "ss", "pps", "spp", "p", "s", "q"):
+            wire = b"".join({"p": plain, "s": first, "q": second}[one] for one in order)
+            new = b"".join({"p": plain, "s": new_first, "q": new_second}[one] for one in order)
+            assert reader(masked=False, rule=LANES).feed(wire) == [Run(new, len(order))]
+
+    def test_between_other_pieces(self) -> None:
+        """What is read, and control frames, keep their place among them."""
+        spliced = frame(TEXT, SHORTENED + b'"}', masked=False)
+        new = frame(TEXT, renamed(SHORTENED) + b'"}', masked=False)
+        read = frame(TEXT, READ, masked=False)
+        ping = frame(PING, b"p", masked=False)
+        close = frame(CLOSE, b"\x03\xe8", masked=False)
+        wire = spliced + ping + spliced + spliced + read + spliced + close
+        for cuts in (None, [1], [5], [40]):
+            pieces = feed_all(reader(masked=False, rule=LANES), wire, cuts)
+            others = [piece for piece in pieces if not isinstance(piece, Run)]
+            assert others == [
+                Control(PING, b"p", ping),
+                Message(TEXT, READ, read),
+                Close(1000, "", close),
+            ]
+            around = [
+                b"".join(bytes(piece.data) for piece in pieces[start:end] if isinstance(piece, Run))
+                for start, end in zip(
+                    [0, *(pieces.index(other) for other in others)],
+                    [*(pieces.index(other) for other in others), len(pieces)],
+                    strict=True,
+                )
+            ]
+            assert around == [new, new + new, new, b""]
+
+    def test_the_rest_of_the_next_frame(self) -> None:
+        """A frame that has only begun stays in the reader, and is spliced when it is whole."""
+        wire = frame(TEXT, SHORTENED + b'"}', masked=False)
+        new = frame(TEXT, renamed(SHORTENED) + b'"}', masked=False)
+        for size in range(len(wire)):
+            frames = reader(masked=False, rule=LANES)
+            assert frames.feed(wire + wire[:size]) == [Run(new, 1)]
+            assert frames.mid_frame is (size > 0)
+            assert frames.feed(wire[size:]) == [Run(new, 1)]
+            assert not frames.mid_frame
+
+    def test_before_a_fault(self) -> None:
+        """What was spliced before a fault still goes on."""
+        wire = frame(TEXT, SHORTENED + b'"}', masked=False)
+        new = frame(TEXT, renamed(SHORTENED) + b'"}', masked=False)
+        run, fault = reader(masked=False, rule=LANES).feed(wire + b"\xf1\x00")
+        assert run == Run(new, 1)
+        assert isinstance(fault, Fault)
+
+    @pytest.mark.parametrize("start", [SHORTENED, LENGTHENED])
+    @pytest.mark.parametrize("size", [65_400, 65_537, 66_000, 300_000])
+    @pytest.mark.parametrize("cuts", [[1_000], [70, 9_000], [65_536], [400_000]])
+    def test_large_frames(self, start: bytes, size: int, cuts: list[int]) -> None:
+        """A frame that goes on as it arrives is spliced in its first fragment."""
+        payload = filled(start, size)
+        frames = reader(masked=False, rule=LANES)
+        pieces = feed_all(frames, frame(TEXT, payload, masked=False), cuts)
+        assert onlooker_of(pieces, masked=False).messages == [(TEXT, renamed(payload))]
+        assert not frames.mid_frame
+        if size > WHOLE_FRAME_BYTES and cuts == [1_000]:
+            assert len(pieces) > 10
+
+    @pytest.mark.parametrize("start", [SHORTENED, LENGTHENED])
+    def test_a_large_frame_byte_by_byte(self, start: bytes) -> None:
+        """No byte is lost where it is cut in its header, its type, or anywhere."""
+        payload = filled(start, 66_000)
+        frames = reader(masked=False, rule=LANES)
+        pieces = feed_all(frames, frame(TEXT, payload, masked=False), [1])
+        onlooker = Onlooker(masked=False)
+        onlooker.read(data_of(pieces))
+        assert onlooker.messages == [(TEXT, renamed(payload))]
+
+    def test_a_large_frame_is_never_gathered(self) -> None:
+        """It takes no more memory than one that is not spliced."""
+        frames = reader(masked=False, rule=LANES)
+        for chunk in cut(frame(TEXT, filled(SHORTENED, 500_000), masked=False), [1_000]):
+            frames.feed(chunk)
+            assert kept(frames) <= WHOLE_FRAME_BYTES + 64
+
+    @pytest.mark.parametrize("start", [SHORTENED, LENGTHENED])
+    @pytest.mark.parametrize("first", [60, 70_000])
+    @pytest.mark.parametrize("cuts", [None, [1], [64]])
+    def test_a_message_whose_first_fragment_shows_its_type(
+        self, start: bytes, first: int, cuts: list[int] | None
+    ) -> None:
+        """It goes on as the fragments that it came in, and pings between them pass."""
+        payload = filled(start, 100 + (first if cuts != [1] else 60))
+        peer = Peer(masked=False)
+        peer.message(TEXT, [payload[:60], payload[60:80], payload[80:]], [[b"p"]])
+        sent = peer.sent()
+        pieces = feed_all(reader(masked=False, rule=LANES), sent.wire, cuts)
+        onlooker = onlooker_of(pieces, masked=False)
+        assert onlooker.messages == [(TEXT, renamed(payload))]
+        assert onlooker.controls == sent.controls
+        assert not any(isinstance(piece, Message) for piece in pieces)
+
+    @pytest.mark.parametrize("start", [SHORTENED, LENGTHENED])
+    def test_a_message_whose_type_is_torn(self, start: bytes) -> None:
+        """It is read: what is to be replaced is not in one frame."""
+        payload = start + b'"}'
+        shown = payload.index(b"name") + 2
+        for cuts in (None, [1]):
+            wire = frame(TEXT, payload[:shown], fin=False, masked=False)
+            wire += frame(CONTINUATION, payload[shown:], masked=False)
+            pieces = feed_all(reader(masked=False, rule=LANES), wire, cuts)
+            assert pieces == [Message(TEXT, payload, frame(TEXT, payload, masked=False))]
+
+    def test_a_torn_message_that_is_too_large_to_read(self) -> None:
+        """It is refused like any other that would have to be read."""
+        frames = reader(masked=False, rule=LANES, parsed_bytes=100)
+        assert frames.feed(frame(TEXT, SHORTENED[:10], fin=False, masked=False)) == []
+        (fault,) = frames.feed(frame(CONTINUATION, filled(SHORTENED, 200)[10:], masked=False))
+        assert fault == Fault(FaultKind.TOO_BIG, 1009, "The message is larger than 100 bytes.")
+
+    def test_what_is_spliced_is_not_parsed(self) -> None:
+        """The limit on what is read is not in its way; that on any message is."""
+        wire = frame(TEXT, filled(SHORTENED, 200), masked=False)
+        (run,) = reader(masked=False, rule=LANES, parsed_bytes=100).feed(wire)
+        assert isinstance(run, Run)
+        (fault,) = reader(masked=False, rule=LANES, message_bytes=199).feed(wire)
+        assert isinstance(fault, Fault)
+        (run,) = reader(masked=False, rule=LANES, message_bytes=200).feed(wire)
+        assert isinstance(run, Run)
+
+    @pytest.mark.parametrize("remask", [False, True])
+    def test_a_client_is_read(self, remask: bool) -> None:
+        """What is masked is not spliced: somebody else has to replace it."""
+        payload = filled(SHORTENED, 300)
+        for cuts in (None, [1], [50]):
+            frames = reader(rule=LANES, remask=remask)
+            (message,) = feed_all(frames, frame(TEXT, payload), cuts)
+            assert isinstance(message, Message)
+            assert message.payload == payload
+        (fault,) = reader(rule=LANES, parsed_bytes=299).feed(frame(TEXT, payload))
+        assert isinstance(fault, Fault)
+
+    def test_binary_messages_are_not_spliced(self) -> None:
+        """They are no events, whatever is in them."""
+        wire = frame(BINARY, SHORTENED, masked=False)
+        assert reader(masked=False, rule=LANES).feed(wire) == [Run(wire, 1)]
+
+    @settings(deadline=None)
+    @given(
+        renamed_sendings(st.integers(0, 400) | st.sampled_from([1_023, 1_025]), 6),
+        st.lists(st.integers(1, 300), min_size=1),
+    )
+    def test_small_frames_in_any_cutting(self, sent: Sent, sizes: list[int]) -> None:
+        """Each message goes on with its type replaced, or is read as it is; order is kept."""
+        check_renamed(sent, sizes)
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        renamed_sendings(st.sampled_from(SIZES), 3), st.lists(st.integers(1, 90_000), min_size=1)
+    )
+    def test_large_frames_in_any_cutting(self, sent: Sent, sizes: list[int]) -> None:
+        """The same is true for frames that go on in pieces."""
+        check_renamed(sent, [max(sizes), *sizes, 65_536])
+
+
+def check_renamed(sent: Sent, sizes: list[int]) -> None:
+    """Check that what passes is spliced, and that what is not is read as it is."""
+    frames = reader(masked=False, rule=LANES)
+    pieces = feed_all(frames, sent.wire, sizes)
+    onlooker = onlooker_of(pieces, masked=False)
+    read = [piece.payload for piece in pieces if isinstance(piece, Message)]
+    for (_, got), (_, payload) in zip(onlooker.messages, sent.messages, strict=True):
+        assert got in (payload, renamed(payload))
+        if got != renamed(payload):
+            assert got in read
+    assert onlooker.controls == sent.controls
+    assert onlooker.counted == len(sent.messages)
+    assert not frames.mid_frame
+
+
+class TestLargeReading:
+    """A few types are read however large they are: nobody can ask a server for less of them."""
+
+    @pytest.mark.parametrize("masked", [False, True])
+    @pytest.mark.parametrize("cuts", [None, [1_000], [13, 70_000]])
+    def test_over_parsed_bytes(self, masked: bool, cuts: list[int] | None) -> None:
+        """Such a message is given whole where another one of its size is refused."""
+        frames = reader(masked=masked, rule=LANES, parsed_bytes=100)
+        payload = filled(LARGE_START, 200_000)
+        wire = frame(TEXT, payload, masked=masked)
+        assert feed_all(frames, wire, cuts) == [Message(TEXT, payload, wire)]
+        *_, fault = feed_all(frames, frame(TEXT, filled(READ, 200), masked=masked), cuts)
+        assert isinstance(fault, Fault)
+
+    @pytest.mark.parametrize("masked", [False, True])
+    @pytest.mark.parametrize("places", [[100, 5_000], [10, 5_000], [0, 0, 3, 300], [150_000]])
+    @pytest.mark.parametrize("cuts", [None, [999]])
+    def test_in_fragments(self, masked: bool, places: list[int], cuts: list[int] | None) -> None:
+        """However it comes, and wherever its type is torn."""
+        payload = filled(LARGE_START, 200_000)
+        fragments = [
+            payload[start:end]
+            for start, end in zip([0, *places], [*places, len(payload)], strict=True)
+        ]
+        peer = Peer(masked)
+        peer.message(TEXT, fragments, [[b"p"]])
+        sent = peer.sent()
+        frames = reader(masked=masked, rule=LANES, parsed_bytes=200)
+        pieces = feed_all(frames, sent.wire, cuts)
+        messages = [piece for piece in pieces if not isinstance(piece, Control)]
+        (message,) = messages
+        assert isinstance(message, Message)
+        assert message.payload == payload
+        assert len(pieces) - 1 == len(sent.controls)
+        assert kept(frames) == 0
+
+    def test_the_next_message_is_not_large(self) -> None:
+        """The exception ends with its message."""
+        frames = reader(masked=False, rule=LANES, parsed_bytes=100)
+        frames.feed(frame(TEXT, filled(LARGE_START, 50), fin=False, masked=False))
+        (message,) = frames.feed(frame(CONTINUATION, bytes(500), masked=False))
+        assert isinstance(message, Message)
+        assert frames.feed(frame(TEXT, READ, fin=False, masked=False)) == []
+        (fault,) = frames.feed(frame(CONTINUATION, bytes(500), masked=False))
+        assert isinstance(fault, Fault)
+
+    @pytest.mark.parametrize("fin", [True, False])
+    def test_but_not_over_message_bytes(self, fin: bool) -> None:
+        """The limit on any message holds, by its header alone."""
+        frames = reader(masked=False, rule=LANES, parsed_bytes=100, message_bytes=1_000)
+        wire = frame(TEXT, filled(LARGE_START, 1_001), masked=False)
+        if not fin:
+            assert frames.feed(frame(TEXT, LARGE_START, fin=False, masked=False)) == []
+            wire = frame(CONTINUATION, bytes(1_001 - len(LARGE_START)), masked=False)
+        (fault,) = frames.feed(wire[:60])
+        assert fault == Fault(FaultKind.TOO_BIG, 1009, "The message is larger than 1000 bytes.")
+
+
+class TestSmallReading:
+    """A few types are read unless they are too large: then they go on, for others to judge."""
+
+    @pytest.mark.parametrize("masked", [False, True])
+    @pytest.mark.parametrize("cuts", [None, [1], [13]])
+    def test_up_to_parsed_bytes(self, masked: bool, cuts: list[int] | None) -> None:
+        """The limit itself is read."""
+        frames = reader(masked=masked, rule=LANES, parsed_bytes=100)
+        payload = filled(SMALL_START, 100)
+        wire = frame(TEXT, payload, masked=masked)
+        assert feed_all(frames, wire, cuts) == [Message(TEXT, payload, wire)]
+
+    @pytest.mark.parametrize("masked", [False, True])
+    @pytest.mark.parametrize("size", [101, 70_000, 200_000])
+    @pytest.mark.parametrize("cuts", [None, [999], [13, 70_000]])
+    def test_over_parsed_bytes(self, masked: bool, size: int, cuts: list[int] | None) -> None:
+        """Such a message goes on unread, and is not gathered."""
+        frames = reader(masked=masked, rule=LANES, parsed_bytes=100)
+        payload = filled(SMALL_START, size)
+        pieces = feed_all(frames, frame(TEXT, payload, masked=masked), cuts)
+        assert not any(isinstance(piece, Message) for piece in pieces)
+        assert onlooker_of(pieces, masked=masked).messages == [(TEXT, payload)]
+        assert kept(frames) == 0
+
+    @pytest.mark.parametrize("masked", [False, True])
+    @pytest.mark.parametrize("places", [[50], [10, 60], [0, 0, 3, 90], [50, 100]])
+    @pytest.mark.parametrize("cuts", [None, [7]])
+    @pytest.mark.parametrize("size", [100, 101, 300])
+    def test_in_fragments(
+        self, masked: bool, places: list[int], cuts: list[int] | None, size: int
+    ) -> None:
+        """What was kept back of it goes on before the rest, in order; the limit is on the whole."""
+        payload = filled(SMALL_START, size)
+        fragments = [
+            payload[start:end]
+            for start, end in zip([0, *places], [*places, len(payload)], strict=True)
+        ]
+        peer = Peer(masked)
+        peer.message(TEXT, fragments, [[b"p"]])
+        peer.message(TEXT, [PASSES], [])
+        sent = peer.sent()
+        frames = reader(masked=masked, rule=LANES, parsed_bytes=100)
+        pieces = feed_all(frames, sent.wire, cuts)
+        onlooker = onlooker_of(pieces, masked=masked)
+        assert onlooker.messages == sent.messages
+        assert [piece.payload for piece in pieces if isinstance(piece, Message)] == (
+            [payload] if size == 100 else []
+        )
+        assert kept(frames) == 0
 
 
 class TestRemask:

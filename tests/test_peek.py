@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rt_proxy.realtime.peek import proven_type, reader_of
+from rt_proxy.realtime.frames import Splice
+from rt_proxy.realtime.peek import Lanes, proven_type
 
-RULE = reader_of({"session.update", "error"})
+RULE = Lanes({"session.update", "error"})
 
 PROVEN = {
     "plain": b'{"type":"a.b"}',
@@ -93,6 +94,92 @@ def test_a_long_event_id() -> None:
     assert RULE(message, True) is False
 
 
+class TestLaying:
+    """The lanes of one direction can be laid anew while messages come."""
+
+    def test_without_any(self) -> None:
+        """Nothing but what proves no type is read."""
+        lanes = Lanes()
+        assert lanes(b'{"type":"error"', False) is False
+        assert lanes(b"{", True) is True
+
+    def test_anew(self) -> None:
+        """What was laid before holds no longer, of any kind."""
+        lanes = Lanes({"a"})
+        lanes.lay({"b"}, large={"c"}, renamed={"d": "x"})
+        assert [lanes(b'{"type":"%b"' % kind, False) for kind in (b"a", b"b", b"c")] == [
+            False,
+            True,
+            "large",
+        ]
+        assert isinstance(lanes(b'{"type":"d"', False), Splice)
+        lanes.lay({"a"})
+        assert [lanes(b'{"type":"%b"' % kind, False) for kind in (b"a", b"b", b"c", b"d")] == [
+            True,
+            False,
+            False,
+            False,
+        ]
+
+    def test_large_ones(self) -> None:
+        """A type that is read however large it is is called so, also where it is read anyway."""
+        lanes = Lanes()
+        lanes.lay({"a", "b"}, large={"b"})
+        assert lanes(b'{"type":"a"', True) is True
+        assert lanes(b'{"event_id":"e", "type":"b"', True) == "large"
+
+    def test_small_ones(self) -> None:
+        """A type that is read only while it is small is called so."""
+        lanes = Lanes()
+        lanes.lay({"a", "b"}, small={"b", "c"})
+        assert lanes(b'{"type":"a"', True) is True
+        assert lanes(b'{"type":"b"', True) == "small"
+        assert lanes(b'{"event_id":"e", "type":"c"', True) == "small"
+        lanes.lay({"a"})
+        assert lanes(b'{"type":"c"', True) is False
+
+    def test_what_proves_nothing_is_read_as_any(self) -> None:
+        """Only a proven type may be larger than others, or go on unread for its size."""
+        lanes = Lanes()
+        lanes.lay({"a"}, large={"b"}, small={"c"})
+        assert lanes(b'{"item":{},"type":"b"}', True) is True
+        assert lanes(b'{"item":{},"type":"c"}', True) is True
+
+    @pytest.mark.parametrize("start", PROVEN.values(), ids=PROVEN)
+    @pytest.mark.parametrize("enough", [False, True])
+    def test_renamed_in_passing(self, start: bytes, enough: bool) -> None:
+        """The span of the type is given, and no quote or space of its neighbours."""
+        lanes = Lanes()
+        lanes.lay({"session.update"}, renamed={"a.b": "c"})
+        splice = lanes(start, enough)
+        assert isinstance(splice, Splice)
+        assert start[splice.start : splice.end] == b"a.b"
+        assert start[splice.start - 1 : splice.start] == start[splice.end : splice.end + 1] == b'"'
+        assert splice.replacement == b"c"
+
+    def test_what_is_renamed_is_not_read(self) -> None:
+        """A type of both kinds is renamed in passing."""
+        lanes = Lanes()
+        lanes.lay({"a.b"}, large={"a.b"}, renamed={"a.b": "c"})
+        assert isinstance(lanes(b'{"type":"a.b"', False), Splice)
+
+    @pytest.mark.parametrize("start", NOT_PROVEN.values(), ids=NOT_PROVEN)
+    def test_without_proof_nothing_is_renamed(self, start: bytes) -> None:
+        """It is read, or goes on as it is."""
+        lanes = Lanes()
+        lanes.lay((), renamed={"a.b": "c"})
+        assert lanes(start, False) is None
+        assert isinstance(lanes(start, True), bool)
+
+    def test_names_that_are_not_ascii(self) -> None:
+        """Types are compared as the bytes that they are on the wire."""
+        lanes = Lanes({"\u00e9"})
+        lanes.lay({"\u00e9"}, renamed={"\u00f6": "\u00e4"})
+        assert lanes('{"type":"\u00e9"'.encode(), False) is True
+        assert lanes(b'{"type":"\\u00e9"', False) is None
+        assert lanes('{"type":"\u00f6"'.encode(), False) == Splice(9, 11, "\u00e4".encode())
+
+
 _SPACE = st.text(" \t\r\n", max_size=3)
 _PLAIN = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
 _TYPES = st.sampled_from(["session.update", "error", "a.b", "session.updated", ""])
@@ -165,9 +252,25 @@ def test_what_passes_shows_another_type_first(drawn: tuple[bytes, list[object]])
 def test_a_decision_stays(drawn: tuple[bytes, list[object]]) -> None:
     """What is decided on some of the bytes is never decided otherwise on more of them."""
     text = drawn[0]
+    lanes = Lanes()
+    lanes.lay({"session.update"}, large={"error"}, renamed={"a.b": "c"})
     decided = None
     for size in range(len(text) + 1):
-        answer = RULE(text[:size], False)
-        assert decided is None or answer is decided
+        answer = lanes(text[:size], False)
+        assert decided is None or answer == decided
         decided = answer
-    assert decided is None or RULE(text, True) is decided
+    assert decided is None or lanes(text, True) == decided
+
+
+@settings(deadline=None)
+@given(objects(1))
+def test_a_renamed_object_is_the_same_otherwise(drawn: tuple[bytes, list[object]]) -> None:
+    """Put in its place, the other type is all that changes of the object."""
+    text, types = drawn
+    lanes = Lanes()
+    lanes.lay((), renamed={"a.b": "other", "error": "x"})
+    splice = lanes(text, True)
+    if isinstance(splice, Splice):
+        spliced = text[: splice.start] + splice.replacement + text[splice.end :]
+        names = {"a.b": "other", "error": "x"}
+        assert json.loads(spliced) == {**json.loads(text), "type": names[str(types[0])]}
