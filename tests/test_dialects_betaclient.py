@@ -445,6 +445,13 @@ class TestSessions:
             "session.created",
         ]
 
+    @pytest.mark.parametrize("session", [{"type": "realtime"}, {"output_modalities": ["text"]}])
+    def test_what_shows_that_an_upstream_is_of_ga(self, session: Json) -> None:
+        """Its session has a type, or modalities by their name in GA."""
+        event = {"type": "session.created", "event_id": "ev1", "session": session}
+        got = shown(BetaClientTranslator(), event)
+        assert types(got) == ["session.created", "conversation.created"]
+
     @pytest.mark.parametrize("made_up", [True, False])
     def test_an_upstreams_own_conversation(self, made_up: bool) -> None:
         """It is shown unless one was made up before; there is one conversation."""
@@ -742,7 +749,7 @@ class TestTemperature:
         assert session["session"]["temperature"] == 0.8
         assert begun["response"]["temperature"] == ended["response"]["temperature"] == 0.8
 
-    @pytest.mark.parametrize("written", ["0.70", "1", "6E-1", "0.6000000000000001"])
+    @pytest.mark.parametrize("written", ["0.70", "1", "6E-1", "0." + "7" * 30])
     def test_to_the_letter(self, written: str) -> None:
         """It is told as it was asked for."""
         translator = BetaClientTranslator()

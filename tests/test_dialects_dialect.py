@@ -10,6 +10,7 @@ from rt_proxy.realtime.dialects import (
     TELLING_CLIENT_EVENTS,
     Dialect,
     dialect_of_event,
+    dialect_of_first_event,
     dialect_of_head,
 )
 
@@ -100,9 +101,19 @@ class TestEvents:
     @pytest.mark.parametrize("value", [None, "x"])
     def test_keys_of_a_beta_session(self, key: str, value: object) -> None:
         """Each key that only a Beta session has means Beta, also where it is null."""
-        assert dialect_of_event(update(instructions="Hi", **{key: value})) is BETA
+        assert dialect_of_event(update(include=None, **{key: value})) is BETA
 
-    @pytest.mark.parametrize("key", ["type", "output_modalities", "audio"])
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "type",
+            "output_modalities",
+            "audio",
+            "max_output_tokens",
+            "reasoning",
+            "parallel_tool_calls",
+        ],
+    )
     def test_keys_of_a_ga_session(self, key: str) -> None:
         """Each key that only a GA session has means GA."""
         assert dialect_of_event(update(instructions="Hi", **{key: None})) is GA
@@ -178,6 +189,12 @@ class TestEvents:
         given = [message("user", "input_text"), message("assistant", kind)]
         assert dialect_of_event(create(input=given)) is dialect
 
+    @pytest.mark.parametrize("part", [None, "text", {}, {"type": ["text"]}, {"type": None}])
+    def test_parts_that_are_none(self, part: object) -> None:
+        """What has no type shows nothing."""
+        given = {"type": "message", "role": "assistant", "content": [part]}
+        assert dialect_of_event({"type": "conversation.item.create", "item": given}) is None
+
     @pytest.mark.parametrize("role", ["user", "system"])
     @pytest.mark.parametrize("kind", ["text", "audio", "input_text", "input_audio"])
     def test_parts_of_other_messages(self, role: str, kind: str) -> None:
@@ -193,6 +210,15 @@ class TestEvents:
         given = [message("assistant", "text")]
         assert dialect_of_event(create(audio={}, input=given)) is GA
 
+    def test_the_events_that_can_show_one(self) -> None:
+        """A session need not read any other for that."""
+        assert {
+            "session.update",
+            "transcription_session.update",
+            "response.create",
+            "conversation.item.create",
+        } == TELLING_CLIENT_EVENTS
+
     @pytest.mark.parametrize(
         "type_",
         ["input_audio_buffer.append", "response.cancel", "conversation.item.delete", "x", None, 5],
@@ -201,6 +227,39 @@ class TestEvents:
         """They are the same in both dialects, whatever is put into them."""
         event = {**update(voice="x"), **item("assistant", "text"), "type": type_}
         assert dialect_of_event(event) is None
+
+
+class TestFirstEvents:
+    """An upstream shows its dialect with the first thing it says."""
+
+    @pytest.mark.parametrize(
+        ("session", "dialect"),
+        [
+            ({"type": "realtime", "instructions": ""}, GA),
+            ({"object": "realtime.session", "audio": {}, "voice": "x"}, GA),
+            ({"object": "realtime.session", "modalities": ["text"], "voice": "x"}, BETA),
+            ({"object": "realtime.session", "turn_detection": None}, BETA),
+            ({"id": "sess_1", "object": "realtime.session", "model": "m"}, None),
+            ({}, None),
+            (None, None),
+            ("x", None),
+        ],
+    )
+    def test_a_session(self, session: object, dialect: Dialect | None) -> None:
+        """It is told by the same keys as a client's; a bare one fits both."""
+        event = {"type": "session.created", "session": session}
+        assert dialect_of_first_event(event) is dialect
+
+    def test_a_transcription(self) -> None:
+        """Only Beta had an event of its own for it."""
+        assert dialect_of_first_event({"type": "transcription_session.created"}) is BETA
+
+    @pytest.mark.parametrize("type_", ["session.updated", "conversation.created", "error", None])
+    def test_another_event(self, type_: str | None) -> None:
+        """It shows nothing."""
+        event = {"type": type_, "session": {"voice": "x"}}
+        assert dialect_of_first_event(event) is None
+        assert dialect_of_first_event({"session": {"type": "realtime"}}) is None
 
 
 JSON = st.recursive(

@@ -489,6 +489,30 @@ class TestItems:
             assert got["item"]["content"] == [{"type": "output_audio", "transcript": "Hi"}]
             assert got.get("event_id") == event.get("event_id")
 
+    def test_an_item_that_is_announced_after_its_output(self) -> None:
+        """Nothing is to come of it any more."""
+        final = message(status="completed")
+        events = [output_item("added", message()), output_item("done", final), created(final)]
+        assert types(shown_all(GaClientTranslator(), events)) == [
+            "response.output_item.added",
+            "response.output_item.done",
+            "conversation.item.added",
+            "conversation.item.done",
+        ]
+
+    def test_an_output_that_is_deleted(self) -> None:
+        """What is not in the conversation any more is not done."""
+        events = [
+            output_item("added", message()),
+            created(message()),
+            deleted(),
+            output_item("done", message()),
+        ]
+        assert types(shown_all(GaClientTranslator(), events))[2:] == [
+            "conversation.item.deleted",
+            "response.output_item.done",
+        ]
+
     @pytest.mark.parametrize("status", ["completed", None])
     def test_delete_and_create_again(self, status: str | None) -> None:
         """An id that is free again may be that of an item that no response writes."""

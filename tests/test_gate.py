@@ -293,7 +293,8 @@ async def test_the_beta_header_is_for_beta_channels(
 ) -> None:
     """``OpenAI-Beta: realtime=v1`` goes to Beta channels, whatever the client has sent."""
     async with open_house(channel(dialect=dialect), still_serves=dialect == "ga") as house:
-        client, upstream = await house.open(*lines)
+        first = {"type": "session.created", "session": {"id": "sess_1"}}
+        client, upstream = await house.open(*lines, first=first)
         assert (b"openai-beta: realtime=v1" in upstream.head.lower()) is (dialect == "beta")
         await client.close()
         await farewells(client, upstream)

@@ -93,7 +93,7 @@ class BetaClientTranslator(Translator):
     def _session_created(self, members: Members) -> Iterator[Members]:
         session = member(members, "session")
         yield self._session_shown(members, "created")
-        is_ga = not session.keys().isdisjoint(("type", "audio"))
+        is_ga = not session.keys().isdisjoint(("type", "output_modalities"))
         if is_ga and not is_transcription(session) and not self._conversation_shown:
             self._conversation_shown = True
             yield _conversation_created()

@@ -70,7 +70,7 @@ def nest(members: Members, places: Places) -> Members:
         if inner is not None:
             audio[branch] = write_object({leaf: members[name], **inner})
             moved.add(name)
-    return _exchange(members, moved, {"audio": write_object(audio)} if audio else {})
+    return _exchange(members, moved, {"audio": write_object(audio)})
 
 
 def flatten(members: Members, places: Places) -> Members:
