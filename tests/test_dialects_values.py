@@ -78,7 +78,7 @@ class TestFormats:
             '{ "type":"audio/pcm" , "rate":24000 }',
             '{"type":"audio/pcm","rate":16000}',
             '{ "type" : "audio/pcmu" }',
-            '"pcm24"',
+            '"opus"',
             *ODD,
         ],
     )

@@ -542,11 +542,12 @@ class TestSplice:
             assert pieces == [Message(TEXT, payload, frame(TEXT, payload, masked=False))]
 
     def test_a_torn_message_that_is_too_large_to_read(self) -> None:
-        """It is refused like any other that would have to be read."""
+        """It goes on as it is: a session does not end of it."""
         frames = reader(masked=False, rule=LANES, parsed_bytes=100)
-        assert frames.feed(frame(TEXT, SHORTENED[:10], fin=False, masked=False)) == []
-        (fault,) = frames.feed(frame(CONTINUATION, filled(SHORTENED, 200)[10:], masked=False))
-        assert fault == Fault(FaultKind.TOO_BIG, 1009, "The message is larger than 100 bytes.")
+        payload = filled(SHORTENED, 200)
+        assert frames.feed(frame(TEXT, payload[:10], fin=False, masked=False)) == []
+        pieces = frames.feed(frame(CONTINUATION, payload[10:], masked=False))
+        assert onlooker_of(pieces, masked=False).messages == [(TEXT, payload)]
 
     def test_what_is_spliced_is_not_parsed(self) -> None:
         """The limit on what is read is not in its way; that on any message is."""
@@ -567,8 +568,8 @@ class TestSplice:
             (message,) = feed_all(frames, frame(TEXT, payload), cuts)
             assert isinstance(message, Message)
             assert message.payload == payload
-        (fault,) = reader(rule=LANES, parsed_bytes=299).feed(frame(TEXT, payload))
-        assert isinstance(fault, Fault)
+        pieces = reader(rule=LANES, parsed_bytes=299).feed(frame(TEXT, payload))
+        assert onlooker_of(pieces, masked=True).messages == [(TEXT, payload)]
 
     def test_binary_messages_are_not_spliced(self) -> None:
         """They are no events, whatever is in them."""
@@ -609,18 +610,27 @@ def check_renamed(sent: Sent, sizes: list[int]) -> None:
 
 
 class TestLargeReading:
-    """A few types are read however large they are: nobody can ask a server for less of them."""
+    """A few types are read up to four times the size: nobody can ask a server for less of them."""
 
     @pytest.mark.parametrize("masked", [False, True])
     @pytest.mark.parametrize("cuts", [None, [1_000], [13, 70_000]])
     def test_over_parsed_bytes(self, masked: bool, cuts: list[int] | None) -> None:
         """Such a message is given whole where another one of its size is refused."""
-        frames = reader(masked=masked, rule=LANES, parsed_bytes=100)
+        frames = reader(masked=masked, rule=LANES, parsed_bytes=50_000)
         payload = filled(LARGE_START, 200_000)
         wire = frame(TEXT, payload, masked=masked)
         assert feed_all(frames, wire, cuts) == [Message(TEXT, payload, wire)]
-        *_, fault = feed_all(frames, frame(TEXT, filled(READ, 200), masked=masked), cuts)
+        *_, fault = feed_all(frames, frame(TEXT, filled(READ, 50_001), masked=masked), cuts)
         assert isinstance(fault, Fault)
+
+    @pytest.mark.parametrize("cuts", [None, [1_000], [13, 70_000]])
+    def test_far_too_large(self, cuts: list[int] | None) -> None:
+        """Over four times the size it goes on unread, and is not gathered."""
+        frames = reader(masked=False, rule=LANES, parsed_bytes=50_000)
+        payload = filled(LARGE_START, 200_001)
+        pieces = feed_all(frames, frame(TEXT, payload, masked=False), cuts)
+        assert not any(isinstance(piece, Message) for piece in pieces)
+        assert onlooker_of(pieces, masked=False).messages == [(TEXT, payload)]
 
     @pytest.mark.parametrize("masked", [False, True])
     @pytest.mark.parametrize("places", [[100, 5_000], [10, 5_000], [0, 0, 3, 300], [150_000]])
@@ -635,7 +645,7 @@ class TestLargeReading:
         peer = Peer(masked)
         peer.message(TEXT, fragments, [[b"p"]])
         sent = peer.sent()
-        frames = reader(masked=masked, rule=LANES, parsed_bytes=200)
+        frames = reader(masked=masked, rule=LANES, parsed_bytes=50_000)
         pieces = feed_all(frames, sent.wire, cuts)
         messages = [piece for piece in pieces if not isinstance(piece, Control)]
         (message,) = messages
@@ -648,7 +658,7 @@ class TestLargeReading:
         """The exception ends with its message."""
         frames = reader(masked=False, rule=LANES, parsed_bytes=100)
         frames.feed(frame(TEXT, filled(LARGE_START, 50), fin=False, masked=False))
-        (message,) = frames.feed(frame(CONTINUATION, bytes(500), masked=False))
+        (message,) = frames.feed(frame(CONTINUATION, bytes(300), masked=False))
         assert isinstance(message, Message)
         assert frames.feed(frame(TEXT, READ, fin=False, masked=False)) == []
         (fault,) = frames.feed(frame(CONTINUATION, bytes(500), masked=False))

@@ -5,12 +5,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rt_proxy.realtime.jsontext import (
     edit_array,
     edit_object,
+    is_intricate,
     parse_object,
     read_elements,
     read_members,
@@ -20,6 +21,9 @@ from rt_proxy.realtime.jsontext import (
     write_object,
     write_string,
 )
+
+#: Texts are drawn letter by letter, which takes its time on a machine that has others to do.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 JSON = st.recursive(
     st.none()
@@ -75,17 +79,32 @@ class TestParseObject:
             "b": 7,
         }
 
+    @pytest.mark.parametrize(
+        ("payload", "intricate"),
+        [
+            (b"[" * 200_000, True),
+            (b'["' + b"[" * 400_000 + b'"]', False),
+            (b'["' + b'\\"[' * 200_000 + b'"]', False),
+            (b"[" * 100_000, False),
+            (b"1," * 100_000, True),
+            (b'"' + b"x" * 400_000, True),
+        ],
+    )
+    def test_what_is_intricate(self, payload: bytes, intricate: bool) -> None:
+        """It is what stands beside the strings that counts."""
+        assert is_intricate(payload) is intricate
+
     def test_a_lone_surrogate(self) -> None:
         """An escape that no text can hold is read; JSON allows it."""
         assert parse_object(b'{"a":"\\ud800"}') == {"a": "\ud800"}
 
-    @settings(deadline=None)
+    @UNHURRIED
     @given(st.binary(max_size=200))
     def test_never_raises(self, payload: bytes) -> None:
         """Any bytes give a dict or None."""
         assert isinstance(parse_object(payload), dict | None)
 
-    @settings(deadline=None)
+    @UNHURRIED
     @given(JSON)
     def test_every_json(self, value: object) -> None:
         """Any JSON gives the object that it is, or None."""
@@ -173,7 +192,7 @@ JSON_TEXTS = st.recursive(
 class TestReplaceMember:
     """One member is replaced; every other byte stays."""
 
-    @settings(deadline=None)
+    @UNHURRIED
     @given(
         templates(),
         st.sampled_from(['"old"', '"\\u00e9\\ud800"', "5", "null", '{"model": ["x"]}', "[]"]),
@@ -190,7 +209,7 @@ class TestReplaceMember:
         if times == 0:
             assert replaced == payload
 
-    @settings(deadline=None)
+    @UNHURRIED
     @given(st.dictionaries(st.text(max_size=5), JSON), st.dictionaries(st.text(max_size=5), JSON))
     def test_the_rest_is_equal_as_json(
         self, event: dict[str, Any], session: dict[str, Any]
@@ -299,7 +318,7 @@ class TestReadMembers:
         """Members stand in the order in which their keys came first."""
         assert list(read_members('{"b":1,"a":2,"b":3}') or {}) == ["b", "a"]
 
-    @settings(deadline=None)
+    @UNHURRIED
     @given(st.dictionaries(st.text(max_size=5), JSON).flatmap(spaced))
     def test_each_member_is_the_value_that_it_is(self, text: str) -> None:
         """Read one by one, the members are those of the whole."""
@@ -333,7 +352,7 @@ class TestReadElements:
         assert read_elements(value) is None
         assert read_elements("[ ]") == []
 
-    @settings(deadline=None)
+    @UNHURRIED
     @given(st.lists(JSON, max_size=5).flatmap(spaced))
     def test_each_element_is_the_value_that_it_is(self, text: str) -> None:
         """Read one by one, the elements are those of the whole."""
@@ -357,7 +376,7 @@ class TestReadString:
 class TestWrite:
     """What is written is read again as it was."""
 
-    @settings(deadline=None)
+    @UNHURRIED
     @given(st.dictionaries(st.text(st.characters(codec=None), max_size=5), TEXTS, max_size=4))
     def test_an_object(self, members: dict[str, str]) -> None:
         """Values go in to the letter, keys as ASCII, so that any of them can be sent."""
@@ -366,7 +385,7 @@ class TestWrite:
         assert list(read_members(text) or {}) == list(members)
         assert "\ud800" not in write_object({"\ud800": "1"})
 
-    @settings(deadline=None)
+    @UNHURRIED
     @given(ROWS)
     def test_an_array(self, elements: list[str]) -> None:
         """Elements go in to the letter."""
@@ -387,7 +406,7 @@ class TestWrite:
 class TestEdit:
     """An edit that changes nothing leaves the text itself."""
 
-    @settings(deadline=None)
+    @UNHURRIED
     @given(TEXTS)
     def test_nothing_changes(self, text: str) -> None:
         """It is the very same object, whatever it holds, and twice whatever."""

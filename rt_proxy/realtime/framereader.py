@@ -51,7 +51,8 @@ PEEK_BYTES = 1_024
 _FIRST_LOOK_BYTES = 96
 
 #: Whether a message is read. True: it must be, and is refused where it is too large for that;
-#: ``"large"``: whatever its size; ``"small"``: unless it is too large, and then it goes on unread.
+#: ``"small"``: unless it is too large, and then it goes on unread; ``"large"``: the same, with
+#: four times as much allowed.
 #: A ``Splice``: it goes on unread, with other bytes at its start. None: too early to tell.
 Reads = bool | Literal["large", "small"] | Splice | None
 
@@ -278,11 +279,11 @@ class FrameReader:
             before = b"" if held is None else bytes(held.payload)
             reads = self._peek(rule, before, data, start, frame_end, first >= FIN)
         if isinstance(reads, Splice) and (self._masked or held is not None):
-            reads = True  # what is to be replaced is masked, or not in this frame alone
+            reads = "small"  # what is to be replaced is masked, or not in this frame alone
         if size > self._parsed_bytes:
             if reads is True:
                 raise too_big(self._parsed_bytes)
-            if reads == "small":
+            if reads == "small" or (reads == "large" and size > 4 * self._parsed_bytes):
                 return False
         return reads
 

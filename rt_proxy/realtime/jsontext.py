@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -20,6 +20,9 @@ Members = dict[str, str]
 
 #: Text of more bytes than this is parsed with the garbage collector held.
 _LARGE = 65_536
+#: Text with more than this beside its strings is not taken apart; in bytes.
+_MOST_STRUCTURE = 131_072
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _WHITE_SPACE = " \t\r\n"
 #: A member whose key has no escapes and whose value is a short string without them, or a scalar.
 _PLAIN_MEMBER = re.compile(
@@ -38,7 +41,7 @@ def parse_object(payload: bytes) -> dict[str, Any] | None:
     An integer of more digits than Python reads becomes infinite.
     """
     try:
-        with _unhurried() if len(payload) > _LARGE else nullcontext():
+        with unhurried(payload):
             value = _loads(payload.decode())
     except (ValueError, RecursionError):
         return None
@@ -62,19 +65,32 @@ def _any_int(digits: str) -> float:
 
 
 @contextmanager
-def _unhurried() -> Iterator[None]:
-    """Keep the garbage collector from running while a large value grows.
+def unhurried(payload: bytes) -> Iterator[None]:
+    """Keep the garbage collector from running while large values grow.
 
     It would look at all of the value again and again: four megabytes of nested
     lists take five times as long with it, and meanwhile every session waits.
     """
-    was_enabled = gc.isenabled()
+    was_enabled = gc.isenabled() and len(payload) > _LARGE
+    if not was_enabled:
+        yield
+        return
     gc.disable()
     try:
         yield
     finally:
-        if was_enabled:
-            gc.enable()
+        gc.enable()
+
+
+def is_intricate(payload: bytes) -> bool:
+    """Tell whether a message has so much beside its strings that it takes long to take apart.
+
+    A long recording is one string; it is members and elements that cost time, and
+    nobody needs so many.
+    """
+    if len(payload) <= _MOST_STRUCTURE:
+        return False
+    return len(_STRING.sub(b"", payload)) > _MOST_STRUCTURE
 
 
 # The functions below take text that ``parse_object`` could read, or a part of it that is a value,

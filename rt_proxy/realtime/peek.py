@@ -55,7 +55,7 @@ class Lanes:
 
         Args:
             read: The types that are read.
-            large: The types that are read, whatever their size.
+            large: The types that are read unless they are far too large for it.
             small: The types that are read unless they are too large for it.
             renamed: The types that are replaced in passing -> by which; these are not read.
         """

@@ -80,9 +80,10 @@ class Pump:
         send was under way: it is for sessions that are over.
         """
         try:
-            while pieces := await self._source.read():
-                for piece in pieces:
-                    await self._relay(piece)
+            while pieces := list(await self._source.read()):
+                pieces.reverse()
+                while pieces:  # a large message must not be held while it is being sent
+                    await self._relay(pieces.pop())
                 await self._flush()
         except _SessionOver as over:
             return over.ending

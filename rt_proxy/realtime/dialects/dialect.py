@@ -77,6 +77,9 @@ _BETA_SESSION = frozenset(
 _GA_SESSION = frozenset(
     {"type", "output_modalities", "audio", "max_output_tokens", "reasoning", "parallel_tool_calls"}
 )
+# What no server of the other dialect shows; some mix the rest.
+_BETA_SHOWN = frozenset({"modalities", "input_audio_format", "output_audio_format"})
+_GA_SHOWN = frozenset({"type", "output_modalities"})
 _BETA_RESPONSE = frozenset(
     {"modalities", "voice", "output_audio_format", "temperature", "max_response_output_tokens"}
 )
@@ -114,7 +117,7 @@ def dialect_of_first_event(event: Mapping[str, Any]) -> Dialect | None:
         case "transcription_session.created":
             return Dialect.BETA
         case "session.created":
-            return _by_keys(event.get("session"), _GA_SESSION, _BETA_SESSION)
+            return _by_keys(event.get("session"), _GA_SHOWN, _BETA_SHOWN)
         case _:
             return None
 

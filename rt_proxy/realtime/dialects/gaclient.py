@@ -19,7 +19,6 @@ from rt_proxy.realtime.dialects.sessions import (
 )
 from rt_proxy.realtime.dialects.translator import (
     Handler,
-    Memory,
     Translator,
     edit_param,
     member,
@@ -28,6 +27,7 @@ from rt_proxy.realtime.dialects.translator import (
     text_of,
 )
 from rt_proxy.realtime.jsontext import Members, read_elements, read_members, write_string
+from rt_proxy.realtime.memory import Memory
 from rt_proxy.realtime.refusals import new_event_id
 
 #: Stands in for the usage of a transcription that does not say it; strict clients need one.

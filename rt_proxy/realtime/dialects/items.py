@@ -21,6 +21,8 @@ _ASSISTANT_TO_BETA = {"output_text": "text", "output_audio": "audio"}
 #: Some Beta clients call a user's text ``text``; GA refuses that.
 _OTHERS_TO_GA = {"text": "input_text"}
 _NO_NAMES: Mapping[str, str] = {}
+#: So much of a client's word is repeated in an error, in characters.
+_LONGEST_SHOWN = 64
 
 
 def item_to_ga(item: str) -> str:
@@ -61,7 +63,7 @@ def item_to_beta_upstream(item: str, place: str) -> str:
         kind = read_string(members.get("type")) or ""
         if kind.startswith("mcp_"):
             raise NoCounterpartError(
-                _no_counterpart(f"Items of the type '{kind}'"), f"{place}.type"
+                _no_counterpart(f"Items of the type '{kind[:_LONGEST_SHOWN]}'"), f"{place}.type"
             )
         for index, part in enumerate(read_elements(members.get("content", "null")) or ()):
             if read_string((read_members(part) or {}).get("type")) == "input_image":

@@ -17,6 +17,7 @@ from rt_proxy.realtime.dialects.members import (
 from rt_proxy.realtime.dialects.values import (
     format_to_beta,
     format_to_ga,
+    has_ga_form,
     modalities_to_beta,
     modalities_to_ga,
     tool_choice_to_ga,
@@ -101,8 +102,18 @@ def shown_session_to_ga(members: Members, kind: str) -> Members:
         members: The session.
         kind: ``realtime`` or ``transcription``.
     """
-    nested = _to_ga(members, _SESSION_PLACES, {**_MODALITIES_TO_GA, **_LIMIT_TO_GA})
+    places = _shown_places(members, _SESSION_PLACES)
+    nested = _to_ga(members, places, {**_MODALITIES_TO_GA, **_LIMIT_TO_GA})
     return {"type": write_string(kind), **nested}
+
+
+def _shown_places(members: Members, places: Places) -> Places:
+    """Return the places of what GA has a form for; what it has not stays as it is, as an extra."""
+    return {
+        name: place
+        for name, place in places.items()
+        if name in members and has_ga_form(name, members[name])
+    }
 
 
 def shown_session_to_beta(members: Members, temperature: str) -> Members:
@@ -138,7 +149,8 @@ def wanted_session_to_ga(members: Members, kind: str) -> Members:
     members = without(members, "temperature", *_SERVER_ONLY)
     if kind == "transcription":
         members = without(members, "modalities")
-    return shown_session_to_ga(members, kind)
+    nested = _to_ga(members, _SESSION_PLACES, {**_MODALITIES_TO_GA, **_LIMIT_TO_GA})
+    return {"type": write_string(kind), **nested}
 
 
 def wanted_session_to_beta(members: Members) -> Members:
@@ -180,7 +192,8 @@ def wanted_response_to_beta(members: Members) -> Members:
 
 def shown_response_to_ga(members: Members) -> Members:
     """Translate a response of a Beta server; what strict clients miss is there, and null."""
-    nested = dict(_to_ga(members, _RESPONSE_PLACES, _MODALITIES_TO_GA))
+    places = _shown_places(members, _RESPONSE_PLACES)
+    nested = dict(_to_ga(members, places, _MODALITIES_TO_GA))
     for name, value in (("status_details", "null"), ("output", "[]")):
         nested.setdefault(name, value)
     return _convert(nested, output=lambda output: edit_array(output, item_to_ga))

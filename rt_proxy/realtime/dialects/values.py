@@ -19,6 +19,9 @@ _FORMATS_TO_GA = {
     "pcm16": '{"type":"audio/pcm","rate":24000}',
     "g711_ulaw": '{"type":"audio/pcmu"}',
     "g711_alaw": '{"type":"audio/pcma"}',
+    # What Qwen calls it.
+    "pcm24": '{"type":"audio/pcm","rate":24000}',
+    "pcm": '{"type":"audio/pcm","rate":24000}',
 }
 #: The GA format as a value -> its Beta name. G.711 has one rate, whoever names it.
 _FORMATS_TO_BETA = (
@@ -42,6 +45,13 @@ def format_to_ga(value: str) -> str:
     if read_string(members.get("type")) in _WITHOUT_RATE:
         return edit_object(value, lambda inner: {k: v for k, v in inner.items() if k != "rate"})
     return value
+
+
+def has_ga_form(name: str, value: str) -> bool:
+    """Whether a flat field has a form in GA; strict clients of GA refuse an event without it."""
+    if name in ("input_audio_format", "output_audio_format"):
+        return value == "null" or read_members(format_to_ga(value)) is not None
+    return name != "voice" or read_members(value) is None or "id" in (read_members(value) or {})
 
 
 def format_to_beta(value: str) -> str:
