@@ -1,6 +1,7 @@
 """Facts about what a session knows of its conversation, and what it decides."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ def conversation(
     silent: bool = True,
     dialect: Dialect | None = None,
     upstream: Dialect = Dialect.GA,
+    drop: Iterable[str] = (),
+    mcp: bool = True,
 ) -> Conversation:
     """Return a conversation of a session for one model."""
     return Conversation(
@@ -35,6 +38,8 @@ def conversation(
         client_dialect=dialect,
         upstream_dialect=upstream,
         client_was_silent=silent,
+        drop_fields=frozenset(drop),
+        mcp=mcp,
     )
 
 
@@ -67,18 +72,30 @@ class TestLanes:
     """Which messages come here at all."""
 
     def test_the_edit_lane(self) -> None:
-        """Of what a client of a known dialect sends, the updates of sessions must be read."""
+        """Of what a client of a known dialect sends, that is read which may name a model."""
+        updates = {"session.update", "transcription_session.update"}
         lanes = conversation(dialect=Dialect.GA).client_lanes
-        assert {"session.update", "transcription_session.update"} == EDITED_CLIENT_EVENTS
-        assert lanes(update("m"), True) is True
+        assert {*updates, "response.create"} == EDITED_CLIENT_EVENTS
+        for type_ in updates:
+            assert lanes(dumped({"type": type_}), False) is True
+        assert lanes(b'{"type":"response.create"', False) == "small"
         assert lanes(b'{"type":"input_audio_buffer.append"', False) is False
-        assert lanes(b'{"type":"response.create"', False) is False
+        assert lanes(b'{"type":"conversation.item.create"', False) is False
 
     def test_the_look_lane(self) -> None:
-        """Of what an upstream sends, the events of sessions, responses and errors are read."""
+        """Of what an upstream sends, that is read which shows a model, a cost or an error.
+
+        A session is cut for none that is too large for it but those that show a model.
+        """
         lanes = conversation().upstream_lanes
+        small = {
+            "input_audio_buffer.committed",
+            "conversation.item.input_audio_transcription.completed",
+            "conversation.item.input_audio_transcription.failed",
+        }
+        assert small < WATCHED_UPSTREAM_EVENTS
         for type_ in WATCHED_UPSTREAM_EVENTS:
-            assert lanes(dumped({"type": type_}), False) is True
+            assert lanes(dumped({"type": type_}), False) == ("small" if type_ in small else True)
         assert lanes(b'{"type":"response.output_audio.delta"', False) is False
         assert lanes(b'{"type":"response.done.not"', False) is False
 
@@ -88,10 +105,10 @@ class TestLanes:
         for type_ in ("response.create", "conversation.item.create"):
             assert talk.client_lanes(dumped({"type": type_}), False) == "small"
         assert talk.on_client(b'{"type":"response.create"}') == Forward()
-        assert talk.client_lanes(b'{"type":"response.create"', False) == "small"
+        assert talk.client_lanes(b'{"type":"conversation.item.create"', False) == "small"
         ga = dumped({"type": "session.update", "session": {"type": "realtime"}})
         assert talk.on_client(ga) == Forward()
-        assert talk.client_lanes(b'{"type":"response.create"', False) is False
+        assert talk.client_lanes(b'{"type":"conversation.item.create"', False) is False
         assert talk.client_lanes(ga, False) is True
 
     @pytest.mark.parametrize(
@@ -246,6 +263,72 @@ class TestDialects:
         assert (talk.responses, talk.usage()) == (1, {"total_tokens": 3})
 
 
+MANY = b"[" + b"[]," * 60_000 + b"[]]"
+
+
+class TestIntricateMessages:
+    """Nobody can keep the others waiting with members and elements without end."""
+
+    @pytest.mark.parametrize("client", [None, *Dialect])
+    @pytest.mark.parametrize("kind", ["response.create", "conversation.item.create"])
+    def test_what_need_not_be_read(self, client: Dialect | None, kind: str) -> None:
+        """It goes on as it is, whatever the dialects; the session lives."""
+        talk = conversation(dialect=client)
+        payload = b'{"type":"%b","response":{"modalities":%b}}' % (kind.encode(), MANY)
+        assert talk.on_client(payload) == Forward()
+
+    @pytest.mark.parametrize(
+        "start", [b'{"type":"session.update",', b'{"session":{},"type":"session.update",']
+    )
+    def test_what_may_name_a_model(self, start: bytes) -> None:
+        """It is answered, for its model could not be held to the session's."""
+        verdict = conversation().on_client(start + b'"session":{"x":%b}}' % MANY)
+        assert isinstance(verdict, Answer)
+        assert json.loads(verdict.payload)["error"]["code"] == "invalid_value"
+
+    def test_long_strings_are_not_intricate(self) -> None:
+        """Audio, and any text, is one string, however many brackets are in it."""
+        text = json.dumps("[{" * 100_000 + '"\\' * 1_000)
+        payload = b'{"type":"session.update","session":{"voice":"x","instructions":%b}}'
+        verdict = conversation(dialect=Dialect.BETA).on_client(payload % text.encode())
+        assert isinstance(verdict, Replace)
+
+    def test_of_an_upstream(self) -> None:
+        """It is followed, and not translated."""
+        talk = conversation(dialect=Dialect.BETA)
+        talk.on_upstream(response("created", "a"))
+        done = b'{"type":"response.done","response":{"id":"a","output":%b}}' % MANY
+        assert talk.on_upstream(done) == Forward()
+        assert not talk.response_in_progress
+        shown_other = b'{"type":"session.updated","session":{"model":"other","x":%b}}' % MANY
+        assert talk.on_upstream(shown_other) == closing.MODEL_CHANGED
+
+
+class TestMixedUpstreams:
+    """Some servers take and show the fields of both dialects."""
+
+    def test_no_client_is_taken_for_beta(self) -> None:
+        """Where the upstream's session has no type, a client's flat fields say nothing."""
+        talk = conversation()
+        talk.on_upstream(dumped({"type": "session.created", "session": {"voice": "x"}}))
+        payload = dumped({"type": "session.update", "session": {"voice": "x"}})
+        assert talk.on_client(payload) == Forward()
+        assert talk.client_dialect is Dialect.GA
+
+
+class TestLargeEventsOfTheUpstream:
+    """A session does not end because an event would have to be translated."""
+
+    @pytest.mark.parametrize(
+        "kind",
+        ["conversation.item.added", "conversation.item.done", "response.output_item.done"],
+    )
+    def test_they_may_go_on_unread(self, kind: str) -> None:
+        """What only the translator reads is read unless it is too large for that."""
+        lanes = conversation(dialect=Dialect.BETA).upstream_lanes
+        assert lanes(dumped({"type": kind}), False) == "small"
+
+
 class TestModelOfTheClient:
     """``session.model`` is held to the model that the session was opened for."""
 
@@ -314,6 +397,36 @@ class TestModelOfTheClient:
         payload = b'{"session":{"model":"other"},"type":"response.create"}'
         assert conversation().on_client(payload) == Forward()
 
+    def test_a_model_in_a_response(self) -> None:
+        """The API has none there; for servers that take one the same holds."""
+        payload = b'{"type":"response.create", "response":{"model" : "alias"}}'
+        assert conversation().on_client(payload) == replaced(payload.replace(b"alias", b"real"))
+        other = {"type": "response.create", "event_id": "mine", "response": {"model": "other"}}
+        verdict = conversation().on_client(dumped(other))
+        assert isinstance(verdict, Answer)
+        error = json.loads(verdict.payload)["error"]
+        assert (error["code"], error["param"]) == ("model_not_found", "response.model")
+        assert error["event_id"] == "mine"
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            b'{"t\\u0079pe":"session.update","session":{"model":"other"}}',
+            b'{"type":"session\\u002eupdate","session":{"model":"other"}}',
+            b'{"type":"session.update","s\\u0065ssion":{"m\\u006fdel":"oth\\u0065r"}}',
+            b'{"type":"session.update","session":{"model":"alias"},"session":{"model":"other"}}',
+            b'{"type":"session.update","session":{"model":"alias","model":"other"}}',
+            b'{"session":{"model":"other"},"type":"session.update"}',
+            b'{"event_id":"%b","type":"session.update","session":{"model":"other"}}'
+            % (b"e" * 2_000),
+        ],
+    )
+    def test_no_form_hides_another_model(self, payload: bytes) -> None:
+        """However an update is written whose last word is another model, it is answered."""
+        talk = conversation()
+        assert talk.client_lanes(payload[:1_024], True) is True
+        assert isinstance(talk.on_client(payload), Answer)
+
     @pytest.mark.parametrize(
         "payload", [b"", b"{", b"[]", b"nonsense", b'{"type":"session.update"', b'{"type":NaN}']
     )
@@ -347,43 +460,97 @@ class TestModelOfTheClient:
         nested = b"[" * depth + b"]" * depth
         payload = b'{"x":%b,"type":"session.update","session":{"y":%b,"model":"alias"}}'
         verdict = conversation().on_client(payload % (nested, nested))
-        assert isinstance(verdict, Forward | Replace)
+        assert isinstance(verdict, Forward | Replace | Answer)
+
+
+def renamed(payload: bytes, name: str) -> Replace:
+    """Return the verdict that the client sees its own name in place of another, and no more."""
+    return replaced(payload.replace(dumped(name), b'"alias"'))
 
 
 class TestModelOfTheUpstream:
-    """A session whose upstream shows another model is ended."""
+    """A session whose upstream shows another model is ended; the client sees its own name."""
+
+    @pytest.mark.parametrize(
+        ("type_", "holder"),
+        [
+            ("session.created", "session"),
+            ("session.updated", "session"),
+            ("transcription_session.created", "session"),
+            ("transcription_session.updated", "session"),
+            ("response.created", "response"),
+            ("response.done", "response"),
+        ],
+    )
+    def test_the_client_sees_its_own_name(self, type_: str, holder: str) -> None:
+        """Wherever an event carries the model it is shown by the alias; another one ends it."""
+        talk = conversation()
+        talk.on_upstream(shown("session.created", "real"))
+        payload = b'{ "type":"%b","%b":{"x" : 1e400,"model": "%b","real":"real"}}'
+        ours, other = (payload % (type_.encode(), holder.encode(), m) for m in (b"real", b"r"))
+        verdict = payload % (type_.encode(), holder.encode(), b"alias")
+        assert talk.on_upstream(ours) == replaced(verdict)
+        assert talk.on_upstream(other) == closing.MODEL_CHANGED
+
+    def test_where_alias_and_name_are_one(self) -> None:
+        """Nothing has to be changed, and the frames go on as they came."""
+        talk = conversation("real", "real")
+        assert talk.on_upstream(shown("session.created", "real")) == Forward()
+        assert talk.on_upstream(shown("session.updated", "real")) == Forward()
 
     def test_the_first_event_binds(self) -> None:
         """What session.created shows before the client spoke is as good as the name."""
         talk = conversation()
-        assert talk.on_upstream(shown("session.created", "real-2025-08-28")) == Forward()
-        for model in ("real-2025-08-28", "real", None):
-            assert talk.on_upstream(shown("session.updated", model)) == Forward()
+        first = shown("session.created", "real-2025-08-28")
+        assert talk.on_upstream(first) == renamed(first, "real-2025-08-28")
+        for model in ("real-2025-08-28", "real"):
+            updated = shown("session.updated", model)
+            assert talk.on_upstream(updated) == renamed(updated, model)
+        for nothing in (None, ""):
+            assert talk.on_upstream(shown("session.updated", nothing)) == Forward()
         assert talk.on_upstream(shown("session.updated", "real-2024")) == closing.MODEL_CHANGED
+
+    def test_a_model_behind_a_deployment(self) -> None:
+        """The client is shown its alias also where the upstream shows a name we never said."""
+        talk = conversation("alias", "my-deployment")
+        for type_ in ("session.created", "session.updated"):
+            payload = shown(type_, "gpt-realtime-2.1")
+            assert talk.on_upstream(payload) == renamed(payload, "gpt-realtime-2.1")
+        other = shown("session.updated", "gpt-realtime")
+        assert talk.on_upstream(other) == closing.MODEL_CHANGED
+
+    def test_a_snapshot_where_alias_and_name_are_one(self) -> None:
+        """A client that asked for a model by its name is shown that name, and not a snapshot."""
+        payload = shown("session.created", "alias-2025-08-28")
+        verdict = conversation("alias", "alias").on_upstream(payload)
+        assert verdict == renamed(payload, "alias-2025-08-28")
 
     def test_a_second_session_created(self) -> None:
         """Only the first one binds."""
         talk = conversation()
-        assert talk.on_upstream(shown("session.created", "real")) == Forward()
+        assert isinstance(talk.on_upstream(shown("session.created", "real")), Replace)
         assert talk.on_upstream(shown("session.created", "other")) == closing.MODEL_CHANGED
 
     def test_updated_before_created(self) -> None:
-        """An update cannot bind a session."""
+        """An update cannot bind a session, nor can a response."""
         assert conversation().on_upstream(shown("session.updated", "other")) == (
             closing.MODEL_CHANGED
         )
+        event = {"type": "response.created", "response": {"id": "r", "model": "other"}}
+        assert conversation().on_upstream(dumped(event)) == closing.MODEL_CHANGED
 
     @pytest.mark.parametrize("type_", ["session.created", "session.updated"])
     def test_a_client_that_could_speak_first(self, type_: str) -> None:
         """Where the client may have named a model before, only the name asked for is good."""
-        assert conversation(silent=False).on_upstream(shown(type_, "real")) == Forward()
+        payload = shown(type_, "real")
+        assert conversation(silent=False).on_upstream(payload) == renamed(payload, "real")
         assert conversation(silent=False).on_upstream(shown(type_, None)) == Forward()
         assert conversation(silent=False).on_upstream(shown(type_, "real-2025")) == (
             closing.MODEL_CHANGED
         )
 
     def test_a_session_without_a_model(self) -> None:
-        """Where no model is bound any may be shown."""
+        """Where no model is bound any may be shown, by whatever name."""
         talk = conversation(None, None)
         assert talk.on_upstream(shown("session.created", "a")) == Forward()
         assert talk.on_upstream(shown("session.updated", "b")) == Forward()
@@ -393,6 +560,197 @@ class TestModelOfTheUpstream:
         talk = conversation()
         talk.on_upstream(shown("session.created", "real"))
         assert talk.on_upstream(shown("session.updated", "alias")) == closing.MODEL_CHANGED
+
+    @pytest.mark.parametrize("model", [5, True, ["other"], {"model": "other"}])
+    def test_a_model_that_is_no_name(self, model: object) -> None:
+        """What is no name is not judged, and goes on."""
+        payload = dumped({"type": "session.updated", "session": {"model": model}})
+        assert conversation().on_upstream(payload) == Forward()
+
+    def test_what_a_wrong_model_cost_is_counted(self) -> None:
+        """The response that ends the session for its model is on the bill."""
+        talk = conversation()
+        talk.on_upstream(response("created", "a"))
+        done = {"id": "a", "model": "other", "usage": {"total_tokens": 3}}
+        event = dumped({"type": "response.done", "response": done})
+        assert talk.on_upstream(event) == closing.MODEL_CHANGED
+        assert (talk.responses, talk.usage()) == (1, {"total_tokens": 3})
+
+    def test_in_translation(self) -> None:
+        """A client of the other dialect sees its own name too."""
+        talk = conversation(dialect=Dialect.BETA)
+        session = {"type": "realtime", "model": "real"}
+        verdict = talk.on_upstream(dumped({"type": "session.created", "session": session}))
+        assert isinstance(verdict, Replace)
+        assert json.loads(verdict.payloads[0])["session"] == {"model": "alias", "temperature": 0.8}
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            b'{"type":"session.updated","session":{"model":"real"},"session":{"model":"other"}}',
+            b'{"type":"session.updated","session":{"model":"real","model":"other"}}',
+            b'{"t\\u0079pe":"session.updated","session":{"model":"other"}}',
+            b'{"type":"session\\u002eupdated","session":{"model":"other"}}',
+            b'{"type":"session.updated","s\\u0065ssion":{"m\\u006fdel":"oth\\u0065r"}}',
+            b'{"session":{"model":"other"},"type":"session.updated"}',
+        ],
+    )
+    def test_no_form_hides_another_model(self, payload: bytes) -> None:
+        """However an event is written that shows another model, it is read and ends the session."""
+        talk = conversation()
+        assert talk.upstream_lanes(payload, True) is True
+        assert talk.on_upstream(payload) == closing.MODEL_CHANGED
+
+    def test_no_form_hides_the_upstreams_name(self) -> None:
+        """The name is replaced in every place that a parser could prefer."""
+        payload = (
+            b'{"type":"session.updated","session":{"model":"real","x":"\\u00e9"},'
+            b'"s\\u0065ssion":{"model":5,"m\\u006fdel":"r\\u0065al"}}'
+        )
+        assert conversation().on_upstream(payload) == replaced(
+            b'{"type":"session.updated","session":{"model":"alias","x":"\\u00e9"},'
+            b'"s\\u0065ssion":{"model":"alias","m\\u006fdel":"alias"}}'
+        )
+
+    @pytest.mark.parametrize("depth", [*range(850, 1_000), 2_000, 50_000])
+    def test_no_depth_is_too_deep(self, depth: int) -> None:
+        """A message nested to any depth gets a verdict."""
+        nested = b"[" * depth + b"]" * depth
+        payload = b'{"x":%b,"type":"session.updated","session":{"y":%b,"model":"real"}}'
+        assert isinstance(conversation().on_upstream(payload % (nested, nested)), Forward | Replace)
+
+
+class TestFieldsOfTheChannel:
+    """What the upstream would refuse is left out, or told to the client."""
+
+    TOOLS = ({"type": "function", "name": "f"}, {"type": "mcp", "server_label": "s"})
+
+    def test_a_field_of_an_update(self) -> None:
+        """It is left out, and the rest keeps its text."""
+        payload = (
+            b'{"type":"session.update","session":{"tracing" : "auto", "n":1.0,"model":"real"}}'
+        )
+        assert conversation(drop=["tracing"]).on_client(payload) == replaced(
+            b'{"type":"session.update","session":{"n":1.0,"model":"real"}}'
+        )
+
+    def test_a_field_of_a_response(self) -> None:
+        """The same goes for ``response.create``, in a session of one dialect too."""
+        talk = conversation(drop=["reasoning"], dialect=Dialect.GA)
+        payload = b'{"type":"response.create","response":{"reasoning":{"effort":"low"},"x":1}}'
+        assert talk.client_lanes(payload, True) == "small"
+        assert talk.on_client(payload) == replaced(b'{"type":"response.create","response":{"x":1}}')
+
+    def test_an_update_of_which_nothing_is_left(self) -> None:
+        """It goes on all the same: the client waits for its answer."""
+        payload = b'{"type":"session.update","session":{"type":"realtime","tracing":"auto"}}'
+        assert conversation(drop=["tracing"]).on_client(payload) == replaced(
+            b'{"type":"session.update","session":{"type":"realtime"}}'
+        )
+
+    def test_without_the_field(self) -> None:
+        """An event that has none of them keeps its frames."""
+        talk = conversation(drop=["tracing"])
+        assert talk.on_client(b'{ "type":"response.create" , "response":{ } }') == Forward()
+        assert talk.on_client(update("real")) == Forward()
+
+    def test_in_the_dialect_of_the_upstream(self) -> None:
+        """Fields are those that the upstream is sent, after translation."""
+        session = {"type": "realtime", "audio": {"input": {"noise_reduction": None}}, "prompt": 5}
+        payload = dumped({"type": "session.update", "session": session})
+        beta = conversation(
+            dialect=Dialect.GA, upstream=Dialect.BETA, drop=["input_audio_noise_reduction"]
+        )
+        verdict = beta.on_client(payload)
+        assert isinstance(verdict, Replace)
+        assert json.loads(verdict.payloads[0])["session"] == {"prompt": 5}
+        ga = conversation(dialect=Dialect.BETA, drop=["audio.input.noise_reduction"])
+        verdict = ga.on_client(
+            dumped({"type": "session.update", "session": {"input_audio_noise_reduction": None}})
+        )
+        assert isinstance(verdict, Replace)
+        assert json.loads(verdict.payloads[0])["session"] == {
+            "type": "realtime", "audio": {"input": {}},
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("type_", "holder"), [("session.update", "session"), ("response.create", "response")]
+    )
+    @pytest.mark.parametrize("upstream", Dialect)
+    def test_mcp_tools(self, type_: str, holder: str, upstream: Dialect) -> None:
+        """Where the upstream has none the client is told by its event_id, and nothing goes on."""
+        talk = conversation(mcp=False, dialect=Dialect.GA, upstream=upstream)
+        event = {"type": type_, "event_id": "mine", holder: {"tools": self.TOOLS}}
+        verdict = talk.on_client(dumped(event))
+        assert isinstance(verdict, Answer)
+        error = json.loads(verdict.payload)["error"]
+        assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_value")
+        assert (error["param"], error["event_id"]) == (f"{holder}.tools[1].type", "mine")
+        functions = {"type": type_, holder: {"tools": self.TOOLS[:1]}}
+        assert talk.on_client(dumped(functions)) == Forward()
+
+    def test_mcp_tools_where_they_are_known(self) -> None:
+        """Without the setting they go on."""
+        payload = dumped({"type": "session.update", "session": {"tools": self.TOOLS}})
+        assert conversation(dialect=Dialect.GA).on_client(payload) == Forward()
+
+    @pytest.mark.parametrize("depth", [*range(850, 1_000), 2_000])
+    def test_no_depth_is_too_deep(self, depth: int) -> None:
+        """What is nested as deep as can just be read goes on, with the field or without."""
+        nested = b"[" * depth + b"]" * depth
+        payload = b'{"type":"session.update","session":{"y":%b,"tracing":1}}' % nested
+        verdict = conversation(drop=["tracing"]).on_client(payload)
+        assert verdict in (Forward(), replaced(payload.replace(b',"tracing":1', b"")))
+
+
+class TestTranscriptions:
+    """Which model transcribed an item is known until it has."""
+
+    @staticmethod
+    def item(step: str, item_id: str) -> bytes:
+        """Return what an upstream says of an item."""
+        kind = "conversation.item.input_audio_transcription."
+        kind = "input_audio_buffer." if step == "committed" else kind
+        return dumped({"type": kind + step, "item_id": item_id})
+
+    @pytest.mark.parametrize("type_", ["session", "transcription_session"])
+    @pytest.mark.parametrize("nested", [True, False])
+    def test_the_model_at_the_commit(self, *, type_: str, nested: bool) -> None:
+        """It is the one of the commit, also where the session has another by then."""
+        talk = conversation(None, None)
+        assert talk.transcription_model("a") is None
+        for step, model, item in (("created", "one", "a"), ("updated", "two", "b")):
+            transcription = {"model": model}
+            session = (
+                {"audio": {"input": {"transcription": transcription}}}
+                if nested
+                else {"input_audio_transcription": transcription}
+            )
+            event = dumped({"type": f"{type_}.{step}", "session": session})
+            assert talk.on_upstream(event) == Forward()
+            assert talk.on_upstream(self.item("committed", item)) == Forward()
+        assert (talk.transcription_model("a"), talk.transcription_model("b")) == ("one", "two")
+        assert talk.on_upstream(self.item("completed", "a")) == Forward()
+        assert talk.transcription_model("a") == "two"
+        assert talk.on_upstream(self.item("failed", "b")) == Forward()
+
+
+class TestExpiry:
+    """When the upstream will end the session is what it has shown last."""
+
+    @pytest.mark.parametrize("type_", ["session.created", "transcription_session.updated"])
+    def test_as_it_was_shown(self, type_: str) -> None:
+        """It is a whole number, and an event without one changes nothing."""
+        talk = conversation(None, None)
+        assert talk.expires_at is None
+        for expires_at in (1789728574, None, "1789728575", 1789728576.5, True, [1]):
+            event = {"type": type_, "session": {"expires_at": expires_at}}
+            assert talk.on_upstream(dumped(event)) == Forward()
+            assert talk.expires_at == 1789728574
+        talk.on_upstream(dumped({"type": type_, "session": {}}))
+        assert talk.expires_at == 1789728574
+        talk.on_upstream(dumped({"type": "session.updated", "session": {"expires_at": 5}}))
+        assert talk.expires_at == 5
 
 
 class TestResponses:
@@ -545,7 +903,7 @@ _JSON = st.recursive(
 
 @settings(deadline=None)
 @given(
-    st.sampled_from(["session.update", *WATCHED_UPSTREAM_EVENTS, "x"]),
+    st.sampled_from([*EDITED_CLIENT_EVENTS, *WATCHED_UPSTREAM_EVENTS, "x"]),
     st.dictionaries(st.sampled_from(["session", "response", "error", "event_id"]), _JSON),
     st.booleans(),
     st.sampled_from([None, *Dialect]),
@@ -559,7 +917,8 @@ def test_never_raises_for_any_event(
     upstream: Dialect,
 ) -> None:
     """Whatever an event holds there is a verdict, and the account stays whole numbers."""
-    talk = conversation(silent=silent, dialect=dialect, upstream=upstream)
+    drop = ["id", "model.id", "session.model"]
+    talk = conversation(silent=silent, dialect=dialect, upstream=upstream, drop=drop, mcp=False)
     payload = dumped({"type": type_, **members})
     assert isinstance(talk.on_client(payload), Forward | Replace | Answer)
     verdict = talk.on_upstream(payload)

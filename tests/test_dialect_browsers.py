@@ -144,7 +144,7 @@ def test_text_and_speech(proxy: Served) -> None:
         "response.created",
         *SPOKEN,
     ]
-    assert (created["session"]["type"], created["session"]["model"]) == ("realtime", MODEL)
+    assert (created["session"]["type"], created["session"]["model"]) == ("realtime", "my-voice")
     assert {name: updated["session"][name] for name in FLAT} == FLAT
     assert not {"type", "audio", "output_modalities"} & updated["session"].keys()
     assert loudest(events) > 1000

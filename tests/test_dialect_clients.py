@@ -179,7 +179,7 @@ def test_session(outcome: Outcome) -> None:
     fresh, updated = {**text["session.created"]}, {**text["session.updated"]}
     assert fresh.pop("turn_detection")["type"] == "server_vad"
     assert fresh == {
-        "model": MODEL,
+        "model": BETA_MODEL,
         "modalities": ["text", "audio"],
         "voice": "alloy",
         "input_audio_format": "pcm16",
@@ -191,7 +191,7 @@ def test_session(outcome: Outcome) -> None:
     }
     assert updated.pop("turn_detection")["threshold"] == 0.4
     assert updated == {
-        "model": MODEL,
+        "model": BETA_MODEL,
         "modalities": ["text"],
         "voice": "verse",
         "input_audio_format": "g711_ulaw",

@@ -64,7 +64,12 @@ async def test_what_the_record_says(autojump_clock: MockClock) -> None:
         assert record.usage == {"total_tokens": 30, "input_tokens": 10, "output_tokens": 20}
         assert record.bytes_down == sum(
             len(frame(TEXT, json.dumps(event).encode()))
-            for event in (kit.created(), kit.response_created(), DELTA, kit.response_done())
+            for event in (
+                kit.created(kit.MODEL),
+                kit.response_created(),
+                DELTA,
+                kit.response_done(),
+            )
         )
         assert house.token not in str(record)
         assert "payload" not in str(record)
@@ -265,6 +270,125 @@ async def test_the_model_in_a_session_update(autojump_clock: MockClock) -> None:
         seen = await upstream.receive_message()
         assert seen is not None
         assert seen.payload == start + kit.UPSTREAM_MODEL.encode() + end
+        await client.close()
+        await farewells(client, upstream)
+
+
+async def test_the_client_sees_its_own_model(autojump_clock: MockClock) -> None:
+    """Sessions and responses are shown by the client's name; every other byte stays."""
+    async with open_house() as house:
+        client = await house.knock()
+        upstream = await (await house.upstream()).accept(kit.created())
+        await client.read_101()
+        assert await client.hear() == kit.created(kit.MODEL)
+        for kind, holder in (
+            (b"session.updated", b"session"),
+            (b"response.created", b"response"),
+            (b"response.done", b"response"),
+        ):
+            text = b'{"type": "%b","%b":{"id":"r","x" : 1.0,"model" :"%b"} }'
+            await upstream.say(text % (kind, holder, kit.UPSTREAM_MODEL.encode()))
+            seen = await client.receive_message()
+            assert seen is not None
+            assert seen.payload == text % (kind, holder, kit.MODEL.encode())
+        await client.close()
+        await farewells(client, upstream)
+
+
+HIDDEN = [
+    b'{"type":"input_audio_buffer.append","type":"session.update","session":{"model":"dear"}}',
+    b'{"type":"session.update","session":{"model":"dear"},"session":{"model":"%b"}}',
+    b'{"type":"session.update","session":{"model":"dear","model":"%b"}}',
+    b'{"type":"x","t\\u0079pe":"session.update","session":{"model":"dear"}}',
+    b'{"type":"response.cancel","type":"response.create","response":{"model":"dear"}}',
+]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("shown", ["session.updated", "response.created", "response.done"])
+async def test_a_model_that_a_client_hides(
+    autojump_clock: MockClock, hidden: bytes, shown: str
+) -> None:
+    """Whatever gets past us by what it looks like, the session ends when the upstream shows it."""
+    name = kit.UPSTREAM_MODEL.encode()
+    text = hidden % name if b"%b" in hidden else hidden
+    async with open_house() as house:
+        client, upstream = await house.open()
+        await client.say(text)
+        seen = await upstream.receive_message()
+        assert seen is not None
+        assert seen.payload == text
+        holder = shown.partition(".")[0]
+        await upstream.say({"type": shown, holder: {"id": "i", "model": "dear"}})
+        told, upstream_told = await farewells(client, upstream)
+        assert told.told == ("model_changed", 4004, "model_changed")
+        assert [event["type"] for event in told.events] == ["error"]
+        assert upstream_told.told == (None, 1000, "model_changed")
+
+
+async def test_fields_that_a_channel_drops(autojump_clock: MockClock) -> None:
+    """They do not reach the upstream; what is left does, even if it is nothing."""
+    async with open_house(channel(drop_fields=("tracing", "audio.output.speed"))) as house:
+        client, upstream = await house.open()
+        sent = {"type": "realtime", "tracing": "auto"}
+        await client.say({"type": "session.update", "session": sent})
+        assert (await upstream.hear())["session"] == {"type": "realtime"}
+        sent = {"instructions": "x", "tracing": None}
+        await client.say({"type": "response.create", "response": sent})
+        assert (await upstream.hear())["response"] == {"instructions": "x"}
+        whole = b'{ "type":"response.create","response":{"n":1.0} }'
+        await client.say(whole)
+        message = await upstream.receive_message()
+        assert message is not None
+        assert message.payload == whole
+        await client.close()
+        await farewells(client, upstream)
+
+
+async def test_mcp_tools_where_there_are_none(autojump_clock: MockClock) -> None:
+    """The client is told, the upstream hears nothing of it, and the session goes on."""
+    tools = [{"type": "mcp", "server_label": "s", "server_url": "https://mcp.test"}]
+    async with open_house(channel(mcp=False)) as house:
+        client, upstream = await house.open()
+        for type_, holder in (("session.update", "session"), ("response.create", "response")):
+            await client.say({"type": type_, "event_id": type_, holder: {"tools": tools}})
+            error = (await client.hear())["error"]
+            assert (error["code"], error["param"], error["event_id"]) == (
+                "invalid_value",
+                f"{holder}.tools[0].type",
+                type_,
+            )
+        await client.say({"type": "response.cancel"})
+        assert await upstream.hear() == {"type": "response.cancel"}
+        await client.close()
+        await farewells(client, upstream)
+
+
+async def test_a_response_that_is_too_large_to_be_read(autojump_clock: MockClock) -> None:
+    """It goes on unread, with all that is in it: nobody is cut for the size of a response."""
+    text = b'{"type":"response.create","response":{"tracing":1,"x":"%b"}}' % (b"A" * 200_000)
+    async with open_house(
+        channel(drop_fields=("tracing",)), limits={"parsed_bytes": 100_000}
+    ) as house:
+        client, upstream = await house.open()
+        await client.say(text)
+        message = await upstream.receive_message()
+        assert message is not None
+        assert message.payload == text
+        await client.close()
+        await farewells(client, upstream)
+
+
+async def test_a_transcript_that_is_too_large_to_be_read(autojump_clock: MockClock) -> None:
+    """It goes on unread: nobody is cut for the length of a transcript."""
+    kind = b"conversation.item.input_audio_transcription.completed"
+    text = b'{"type":"%b","item_id":"i","transcript":"%b"}' % (kind, b"A" * 200_000)
+    async with open_house(limits={"parsed_bytes": 100_000}) as house:
+        client, upstream = await house.open()
+        await upstream.say(text)
+        message = await client.receive_message()
+        assert message is not None
+        assert message.payload == text
         await client.close()
         await farewells(client, upstream)
 

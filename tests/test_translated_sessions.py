@@ -186,7 +186,7 @@ async def test_an_item_that_is_retrieved(autojump_clock: MockClock) -> None:
     item = {"id": "i", "type": "message", "role": "assistant", "content": [part]}
     retrieved = {"type": "conversation.item.retrieved", "event_id": "e", "item": item}
     shown = {**item, "object": "realtime.item", "content": [{**part, "type": "audio"}]}
-    async with beta_on_ga(parsed_bytes=100_000) as (client, upstream):
+    async with beta_on_ga(parsed_bytes=200_000) as (client, upstream):
         await upstream.say(retrieved)
         assert (await client.hear())["item"] == shown
         text = json.dumps(retrieved).encode()
@@ -299,3 +299,56 @@ async def test_another_model_is_refused_in_translation(autojump_clock: MockClock
         await upstream.say({**kit.created("other"), "type": "session.updated"})
         told, _ = await farewells(client, upstream)
         assert (told.code, told.reason) == (4004, "model_changed")
+
+
+@pytest.mark.parametrize("mark", [MARK, None])
+@pytest.mark.parametrize("dialect", ["ga", "beta"])
+async def test_the_client_sees_its_own_model(
+    autojump_clock: MockClock, mark: str | None, dialect: str
+) -> None:
+    """Whatever the dialects, the client's name of the model is all that it is shown."""
+    beta = {"modalities": ["text"], "model": kit.UPSTREAM_MODEL}
+    first = kit.created() if dialect == "ga" else {**BETA_CREATED, "session": beta}
+    async with open_house(channel(dialect=dialect), still_serves=False) as house:
+        client = await house.knock(*([mark] if mark else []))
+        upstream = await (await house.upstream()).accept(first)
+        await client.read_101()
+        assert (await client.hear())["session"]["model"] == kit.MODEL
+        if mark and dialect == "ga":
+            assert (await client.hear())["type"] == "conversation.created"
+        response = {"id": "r", "model": kit.UPSTREAM_MODEL}
+        await upstream.say({"type": "response.created", "response": response})
+        assert (await client.hear())["response"]["model"] == kit.MODEL
+        await client.close()
+        await farewells(client, upstream)
+
+
+async def test_fields_are_dropped_after_translation(autojump_clock: MockClock) -> None:
+    """A channel's ``drop_fields`` are named as its upstream knows them."""
+    fields = ("audio.output.speed", "tracing")
+    async with open_house(channel(drop_fields=fields)) as house:
+        client, upstream = await house.open(MARK)
+        await client.hear()
+        update = {"type": "session.update", "session": {"speed": 1.5, "tracing": "auto"}}
+        await client.say(update)
+        assert (await upstream.hear())["session"] == {"type": "realtime", "audio": {"output": {}}}
+        await client.close()
+        await farewells(client, upstream)
+    beta = channel(dialect="beta", drop_fields=("speed",))
+    async with open_house(beta, still_serves=False) as house:
+        client, upstream = await house.open(first=BETA_CREATED)
+        session = {"type": "realtime", "audio": {"output": {"speed": 1.5, "voice": "ash"}}}
+        await client.say({"type": "session.update", "session": session})
+        assert (await upstream.hear())["session"] == {"voice": "ash"}
+        await client.close()
+        await farewells(client, upstream)
+
+
+async def test_another_model_of_a_response_in_translation(autojump_clock: MockClock) -> None:
+    """A response that shows another model ends the session, in whatever dialect."""
+    async with open_house() as house:
+        client, upstream = await house.open(MARK)
+        await client.hear()
+        await upstream.say({"type": "response.created", "response": {"id": "r", "model": "other"}})
+        told, _ = await farewells(client, upstream)
+        assert told.told == ("model_changed", 4004, "model_changed")

@@ -45,7 +45,7 @@ def test_informational_answers_are_passed_over(early: bytes) -> None:
     assert read_upgrade(early) is None
 
 
-@pytest.mark.parametrize("status", [100, 200, 204, 301, 400, 401, 403, 404, 426, 429, 500, 599])
+@pytest.mark.parametrize("status", [100, 200, 204, 301, 400, 401, 403, 404, 426, 500, 599])
 def test_a_refusal_is_known_by_its_status(status: int) -> None:
     """Any other status is a refusal; neither its head nor its body is waited for."""
     line = f"HTTP/1.1 {status} Why\r\n".encode()
@@ -103,3 +103,51 @@ def test_never_raises(data: bytes) -> None:
     """Any bytes are an answer, or the beginning of one."""
     assert isinstance(read_upgrade(data), Upgraded | NotUpgraded | None)
     assert isinstance(read_upgrade(EARLY + data), Upgraded | NotUpgraded | None)
+
+
+REFUSED = b"HTTP/1.1 503 Busy\r\n%b\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (b"Retry-After: 7\r\n", 7),
+        (b"RETRY-AFTER:7\r\n", 7),
+        (b"Content-Length: 0\r\nRetry-After: 120 \r\n", 120),
+        (
+            b"Date: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
+            b"Retry-After: Thu, 26 Nov 2026 12:01:30 GMT\r\n",
+            90,
+        ),
+        (
+            b"Date: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
+            b"Retry-After: Thu, 26 Nov 2026 11:00:00 GMT\r\n",
+            0,
+        ),
+        (b"Retry-After: Thu, 26 Nov 2026 12:01:30 GMT\r\n", None),
+        (b"Retry-After: soon\r\n", None),
+        (b"Retry-After: -5\r\n", None),
+        (b"Retry-After: \xff\r\n", None),
+        (b"", None),
+    ],
+)
+@pytest.mark.parametrize("status", [b"429", b"503"])
+def test_when_to_come_again(headers: bytes, seconds: float | None, status: bytes) -> None:
+    """An upstream that is busy may say for how long, in seconds or as a date."""
+    answer = read_upgrade(REFUSED.replace(b"503", status) % headers)
+    assert answer == NotUpgraded(int(status), f"HTTP {int(status)}", seconds)
+
+
+def test_the_head_of_a_busy_upstream_is_waited_for() -> None:
+    """What may say when to come again is read to the end of its head, or of the connection."""
+    begun = b"HTTP/1.1 503 Busy\r\nRetry-After: 5\r\n"
+    assert read_upgrade(begun) is None
+    assert read_upgrade(begun, at_end=True) == NotUpgraded(503, "HTTP 503", 5)
+    assert read_upgrade(begun + b"X: " + b"x" * 20_000) == NotUpgraded(503, "HTTP 503", 5)
+
+
+def test_endless_digits() -> None:
+    """A number of thousands of digits is a number."""
+    answer = read_upgrade(REFUSED % (b"Retry-After: " + b"9" * 5_000 + b"\r\n"))
+    assert isinstance(answer, NotUpgraded)
+    assert answer.retry_after == 999_999_999

@@ -1,12 +1,21 @@
 """Facts about the deadlines of a session: each ends it in time, and none before its time."""
 
+import math
+import time
 from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
 
 import kit
 import pytest
 import trio
 from kit import CLOSE, CONTINUATION, PING, PONG, TEXT, farewells, frame, open_house
 from trio.testing import MockClock
+
+from rt_proxy.realtime import closing
+from rt_proxy.realtime.closing import Side
+from rt_proxy.session.watchdog import Watchdog
+from rt_proxy.settings import Timeouts
 
 pytestmark = pytest.mark.log_says("session ended")
 
@@ -131,6 +140,188 @@ async def test_session_expired(autojump_clock: MockClock) -> None:
         assert told.told == ("session_expired", 1001, "session_expired")
         assert upstream_told.told == (None, 1000, "session_expired")
         assert trio.current_time() == 100
+
+
+def expiring(seconds: float, type_: str = "session.created") -> dict[str, Any]:
+    """Return an event that shows how long the upstream will keep the session."""
+    event = {**kit.created(), "type": type_}
+    return {**event, "session": {**event["session"], "expires_at": int(time.time() + seconds)}}
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_ends_before_the_upstream_does(autojump_clock: MockClock, *, busy: bool) -> None:
+    """A session ends ``before_expiry`` before the upstream's end, with a response or without."""
+    async with open_house(timeouts={**OFF, "before_expiry": 10}) as house:
+        client, upstream = await house.open(first=expiring(100))
+        if busy:
+            await upstream.say(kit.response_created())
+        told, upstream_told = await farewells(client, upstream)
+        assert told.told == ("session_expired", 1001, "session_expired")
+        assert told.events[-1]["error"]["type"] == "invalid_request_error"
+        assert "of the upstream" in told.events[-1]["error"]["message"]
+        assert upstream_told.told == (None, 1000, "session_expired")
+        assert trio.current_time() == pytest.approx(90, abs=1.5)
+        record = await house.record()
+        assert (record.ending, record.ended_by) == ("session_expired", "upstream")
+
+
+async def test_an_expiry_that_is_shown_late(autojump_clock: MockClock) -> None:
+    """A later event may bring the end nearer; the client sees the time as it was shown."""
+    async with open_house(timeouts={**OFF, "before_expiry": 5}) as house:
+        client, upstream = await house.open(first=expiring(3_000))
+        await trio.sleep(50)
+        updated = expiring(60, "session.updated")
+        await upstream.say(updated)
+        told, _ = await farewells(client, upstream)
+        assert told.events[0]["session"]["expires_at"] == updated["session"]["expires_at"]
+        assert told.reason == "session_expired"
+        assert trio.current_time() == pytest.approx(50 + 55, abs=1.5)
+
+
+async def test_our_own_cap_comes_first(autojump_clock: MockClock) -> None:
+    """Which limit it was is told: the shorter one."""
+    async with open_house(timeouts={"session": 50}) as house:
+        client, upstream = await house.open(first=expiring(100))
+        told, _ = await farewells(client, upstream)
+        assert "of this proxy" in told.events[-1]["error"]["message"]
+        assert trio.current_time() == 50
+        assert (await house.record()).ended_by == "proxy"
+
+
+async def test_the_upstreams_own_end_is_relayed(autojump_clock: MockClock) -> None:
+    """With ``before_expiry`` at 0 the upstream ends the session, and its words go on."""
+    async with open_house(timeouts={"before_expiry": 0}) as house:
+        client, upstream = await house.open(first=expiring(100))
+
+        async def expire() -> None:
+            await trio.sleep(100)
+            await upstream.say(kit.error("session_expired", "60 minutes"))
+            await upstream.close(1001, b"Your session hit the maximum duration of 60 minutes.")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expire)
+            told, _ = await farewells(client, upstream)
+        assert told.error_code == "session_expired"
+        assert (told.code, told.reason[:12]) == (1001, "Your session")
+        assert (await house.record()).ending == "upstream_closed"
+
+
+def quiet_leg(side: Side) -> Any:
+    """Return what a watchdog sees of a leg on which nothing happens."""
+    wire = SimpleNamespace(sending_since=None, receiving_since=0.0)
+
+    async def ping(_payload: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+
+    return SimpleNamespace(
+        side=side,
+        wire=wire,
+        data_at=0.0,
+        mid_frame=False,
+        message_open=False,
+        awaits_pong=False,
+        ping=ping,
+    )
+
+
+class Wall:
+    """A wall clock that can be set (mutable)."""
+
+    def __init__(self) -> None:
+        self.offset = 1_789_728_574.5
+
+    def __call__(self) -> float:
+        """Tell the Unix time."""
+        return trio.current_time() + self.offset
+
+    def after(self, seconds: float) -> int:
+        """Return when so many seconds have passed, as an upstream tells it."""
+        return math.ceil(self() + seconds)
+
+
+def watching(wall: Wall, leg: Any = None, **timeouts: float) -> Watchdog:
+    """Return a watchdog over two legs, with a cap of an hour and no other limit of ours."""
+    client, upstream = leg or quiet_leg(Side.CLIENT), quiet_leg(Side.UPSTREAM)
+    limits = {**OFF, "session": 3_600, "before_expiry": 10, **timeouts}
+    return Watchdog(client, upstream, Timeouts(**limits), quiet_since=lambda: None, wall_clock=wall)
+
+
+async def test_an_expiry_on_the_wall_clock(autojump_clock: MockClock) -> None:
+    """It is translated when it is shown; what the wall clock does after that changes nothing."""
+    wall = Wall()
+    watchdog = watching(wall)
+    expires_at = wall.after(100)
+    watchdog.note_expiry(None)
+    watchdog.note_expiry(expires_at)
+    for offset in (-5_000, 5_000, 50):
+        wall.offset += offset
+        watchdog.note_expiry(expires_at)
+    assert await watchdog.run() is closing.UPSTREAM_EXPIRES
+    assert trio.current_time() == 90.5
+
+
+async def test_an_expiry_while_the_watchdog_sleeps(autojump_clock: MockClock) -> None:
+    """A nearer end wakes it, a later one lets it sleep on."""
+    wall = Wall()
+    watchdog = watching(wall, session=0)
+
+    async def show() -> None:
+        await trio.sleep(10)
+        watchdog.note_expiry(wall.after(50))
+        await trio.sleep(10)
+        watchdog.note_expiry(wall.after(200))
+        await trio.sleep(100)
+        watchdog.note_expiry(wall.after(20))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(show)
+        assert await watchdog.run() is closing.UPSTREAM_EXPIRES
+    assert trio.current_time() == 130.5
+
+
+async def test_an_expiry_while_a_ping_is_sent(autojump_clock: MockClock) -> None:
+    """What is shown while the watchdog is not asleep counts as well."""
+    wall = Wall()
+    leg = quiet_leg(Side.CLIENT)
+
+    async def ping(_payload: bytes) -> None:
+        watchdog.note_expiry(wall.after(15))
+        await trio.sleep(1)
+
+    leg.ping = ping
+    watchdog = watching(wall, leg, ping_interval=100)
+    assert await watchdog.run() is closing.UPSTREAM_EXPIRES
+    assert trio.current_time() == 105.5
+
+
+@pytest.mark.parametrize(
+    "ahead", [-1_789_728_574, -(10**30), -3_600, -1, 0, 1, 9, 8 * 24 * 3_600, 10**12, 10**400]
+)
+async def test_an_expiry_that_makes_no_sense(autojump_clock: MockClock, ahead: int) -> None:
+    """What has passed, is nearer than ``before_expiry`` or far away, ends nothing."""
+    wall = Wall()
+    watchdog = watching(wall)
+    watchdog.note_expiry(wall.after(0) + ahead)
+    assert await watchdog.run() is closing.SESSION_EXPIRED
+    assert trio.current_time() == 3_600
+
+
+async def test_no_sense_after_sense(autojump_clock: MockClock) -> None:
+    """What makes no sense does not undo what did."""
+    wall = Wall()
+    watchdog = watching(wall)
+    watchdog.note_expiry(wall.after(100))
+    watchdog.note_expiry(0)
+    assert await watchdog.run() is closing.UPSTREAM_EXPIRES
+    assert trio.current_time() == 90.5
+
+
+async def test_an_expiry_that_is_not_looked_at(autojump_clock: MockClock) -> None:
+    """At 0 the limit is off."""
+    wall = Wall()
+    watchdog = watching(wall, before_expiry=0)
+    watchdog.note_expiry(wall.after(100))
+    assert await watchdog.run() is closing.SESSION_EXPIRED
 
 
 async def test_all_deadlines_off(autojump_clock: MockClock) -> None:

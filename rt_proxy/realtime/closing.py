@@ -96,6 +96,13 @@ UPSTREAM_FRAME_STALLED = _upstream(
 SESSION_EXPIRED = _own(
     "session_expired", 1001, "Your session hit the maximum duration of this proxy."
 )
+#: Laid to the upstream, for the limit is its own; the client is told what it would be told there.
+UPSTREAM_EXPIRES = _own(
+    "session_expired",
+    1001,
+    "Your session is about to hit the maximum duration of the upstream.",
+    side=Side.UPSTREAM,
+)
 DRAIN = _own(
     "drain", 1001, "The proxy is shutting down; connect again.", error_type=_UPSTREAM_FAULT
 )
@@ -122,6 +129,7 @@ FIXED_ENDINGS = (
     UPSTREAM_LOST,
     UPSTREAM_FRAME_STALLED,
     SESSION_EXPIRED,
+    UPSTREAM_EXPIRES,
     DRAIN,
     TOKEN_REVOKED,
     TOKEN_EXPIRED,

@@ -6,8 +6,8 @@ money or access is enforced on what the *upstream* shows, because a client's
 frame may hide what it is.
 """
 
-import re
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import attrs
@@ -21,25 +21,40 @@ from rt_proxy.realtime.dialects import (
     dialect_of_event,
     translator_between,
 )
+from rt_proxy.realtime.fieldrules import mcp_tool_in, without_fields
 from rt_proxy.realtime.frames import Fault, FaultKind
-from rt_proxy.realtime.jsontext import parse_object, replace_member
-from rt_proxy.realtime.peek import Lanes
+from rt_proxy.realtime.jsontext import is_intricate, parse_object, unhurried
+from rt_proxy.realtime.looks import object_at, text_at, value_at
+from rt_proxy.realtime.modelname import NAMED_BY_CLIENTS, SHOWN_BY_UPSTREAMS, BoundModel
+from rt_proxy.realtime.peek import Lanes, proven_type
 from rt_proxy.realtime.refusals import error_event
+from rt_proxy.realtime.transcribing import Transcriptions
 from rt_proxy.realtime.usage import count_tokens
+
+#: In the first so many bytes of a message its type is looked for.
+_TYPE_BYTES = 1_024
+_INTRICATE = "The event has too many members and elements to be read; send less of them."
 
 #: An upstream that claims more responses at once, or longer ids, is not believed.
 _ACTIVE_RESPONSES = 256
 _RESPONSE_ID = 256
 
-#: How the name of a snapshot ends, such as ``gpt-realtime-2025-08-28``.
-_SNAPSHOT = re.compile(r"-20[0-9]{2}-[0-9]{2}-[0-9]{2}\Z")
-
-#: Client events that name a model, and may be changed on their way in any session.
-EDITED_CLIENT_EVENTS = frozenset({"session.update", "transcription_session.update"})
+#: Client events that may name a model, and may be changed on their way in any session.
+EDITED_CLIENT_EVENTS = frozenset(NAMED_BY_CLIENTS)
+#: Those that go on unread where they are too large for it: their model is shown by the upstream.
+_SMALL_CLIENT_EVENTS = frozenset({"response.create"})
 #: Upstream events that are followed in any session.
 WATCHED_UPSTREAM_EVENTS = frozenset(
-    {"session.created", "session.updated", "response.created", "response.done", "error"}
+    {
+        *SHOWN_BY_UPSTREAMS,
+        "input_audio_buffer.committed",
+        "conversation.item.input_audio_transcription.completed",
+        "conversation.item.input_audio_transcription.failed",
+        "error",
+    }
 )
+#: Those that go on unread where they are too large for it: nobody is cut for a long transcript.
+_SMALL_UPSTREAM_EVENTS = WATCHED_UPSTREAM_EVENTS - SHOWN_BY_UPSTREAMS.keys() - {"error"}
 #: An item that was asked for comes with all of its audio, and nobody can ask for less.
 _LARGE_UPSTREAM_EVENTS = frozenset({"conversation.item.retrieved"})
 
@@ -83,6 +98,8 @@ class Conversation:
         client_dialect: Dialect | None = None,
         upstream_dialect: Dialect = Dialect.GA,
         client_was_silent: bool = True,
+        drop_fields: Collection[str] = (),
+        mcp: bool = True,
     ) -> None:
         """Bind the session to a model, and its sides to their dialects.
 
@@ -93,16 +110,23 @@ class Conversation:
             upstream_dialect: The channel's.
             client_was_silent: Whether ``session.created`` comes before anything of the client's
                 can reach the upstream.
+            drop_fields: What the upstream would refuse in sessions and responses, such as
+                ``tracing``, in its own dialect.
+            mcp: Whether the upstream knows MCP tools.
         """
         self.client_lanes = Lanes()
         self.upstream_lanes = Lanes()
-        self._model = model
-        self._upstream_model = upstream_model
-        self._shown_model = None if client_was_silent else upstream_model
+        self._model = BoundModel(model, upstream_model, client_was_silent=client_was_silent)
+        self._drop_fields = drop_fields
+        self._mcp = mcp
         self._session_shown = False
+        #: It has shown neither dialect purely, so that its clients cannot be told by theirs.
+        self._upstream_mixes = False
         self._client_dialect = client_dialect
         self._upstream_dialect = upstream_dialect
         self._translator = translator_between(self.client_dialect, upstream_dialect)
+        self._transcriptions = Transcriptions()
+        self._expires_at: int | None = None
         self._active: set[str] = set()
         self._usage: Counter[str] = Counter()
         self._responses = 0
@@ -123,6 +147,19 @@ class Conversation:
         """How many responses have ended."""
         return self._responses
 
+    @property
+    def expires_at(self) -> int | None:
+        """When the upstream will end the session, in Unix seconds, as it has shown last."""
+        return self._expires_at
+
+    def transcription_model(self, item_id: str) -> str | None:
+        """Return what transcribes an item, until its transcription has ended; None: not known.
+
+        That is the model which was in force at the item's commit. For an item that is not
+        remembered it is the one in force now.
+        """
+        return self._transcriptions.model_of(item_id)
+
     def usage(self) -> dict[str, int]:
         """Return the tokens of all responses so far, by modality."""
         return dict(self._usage)
@@ -134,27 +171,43 @@ class Conversation:
             return _FORWARD
         if not _is_text(payload):
             return _NOT_TEXT
+        if is_intricate(payload):
+            return self._on_intricate(payload)
+        with unhurried(payload):
+            return self._on_client(payload)
+
+    def _on_intricate(self, payload: bytes) -> Verdict:
+        """Let a message go on that would take long to read, but for one that may name a model."""
+        kind = proven_type(payload[:_TYPE_BYTES])
+        if kind is None or kind.decode() in EDITED_CLIENT_EVENTS - _SMALL_CLIENT_EVENTS:
+            return _refused({}, "invalid_value", _INTRICATE, "type")
+        return _FORWARD
+
+    def _on_client(self, payload: bytes) -> Verdict:
         event = parse_object(payload) or {}
-        if _text(event, "type") not in self._client_events:
+        if text_at(event, "type") not in self._client_events:
             return _FORWARD
         self._learn_dialect(event)
         text = payload.decode()
-        held = self._held_to_model(event, text)
-        if isinstance(held, Answer):
-            return held
-        events = (held,) if self._translator is None else self._translator.from_client(held)
+        named = self._model.to_upstream(event, text)
+        if named is None:
+            return self._another_model(event)
+        tool = None if self._mcp else mcp_tool_in(event)
+        if tool is not None:
+            return _refused(event, "invalid_value", _NO_MCP, tool)
+        events = (named,) if self._translator is None else self._translator.from_client(named)
         if isinstance(events, Untranslated):
             return _refused(event, "invalid_value", events.message, events.param)
-        return _verdict(text, events)
+        return _verdict(text, tuple(without_fields(one, self._drop_fields) for one in events))
 
     def _learn_dialect(self, event: dict[str, Any]) -> None:
         """Note the dialect of the first client event that shows one, for both directions."""
-        if self._client_dialect is not None:
+        if self._client_dialect is not None or self._upstream_mixes:
             return
         before = self.client_dialect
         self._client_dialect = dialect_of_event(event)
         if self.client_dialect is not before:
-            late = self._session_shown and self._model is not None
+            late = self._session_shown and self._model.alias is not None
             self._translator = translator_between(
                 self.client_dialect, self._upstream_dialect, owes_conversation=late
             )
@@ -167,78 +220,82 @@ class Conversation:
         from_upstream = frozenset(translator.upstream_handlers if translator else ())
         self._client_events = EDITED_CLIENT_EVENTS | from_client
         self._client_marks = tuple(kind.encode() for kind in self._client_events)
-        self.client_lanes.lay(EDITED_CLIENT_EVENTS, small=from_client - EDITED_CLIENT_EVENTS)
+        must_be_read = EDITED_CLIENT_EVENTS - _SMALL_CLIENT_EVENTS
+        self.client_lanes.lay(must_be_read, small=self._client_events - must_be_read)
+        must_be_followed = WATCHED_UPSTREAM_EVENTS - _SMALL_UPSTREAM_EVENTS
+        large = _LARGE_UPSTREAM_EVENTS & from_upstream
         self.upstream_lanes.lay(
-            WATCHED_UPSTREAM_EVENTS | from_upstream,
-            large=_LARGE_UPSTREAM_EVENTS & from_upstream,
+            must_be_followed,
+            large=large,
+            small=(_SMALL_UPSTREAM_EVENTS | from_upstream) - must_be_followed - large,
             renamed=translator.renamed if translator else {},
         )
 
-    def _held_to_model(self, event: dict[str, Any], text: str) -> Answer | str:
-        """Hold ``session.model`` to the model that the session was opened for."""
-        model = _text(_member(event, "session"), "model")
-        if event["type"] not in EDITED_CLIENT_EVENTS or model is None:
-            return text
-        if self._upstream_model in (None, model):
-            return text
-        if model == self._model:
-            return replace_member(text, ("session", "model"), self._upstream_model or model)
+    def _another_model(self, event: dict[str, Any]) -> Answer:
+        """Tell the client that its event names another model than the session's."""
         return _refused(
             event,
             "model_not_found",
-            f"This session was opened for the model {self._model!r}; "
+            f"This session was opened for the model {self._model.alias!r}; "
             "open another session for another model.",
-            "session.model",
+            ".".join(NAMED_BY_CLIENTS[event["type"]]),
         )
 
     def on_upstream(self, payload: bytes) -> Verdict:
-        """Follow a message from the upstream, and translate it where the client needs that."""
+        """Follow a message from the upstream, and edit it where the client needs that."""
+        with unhurried(payload):
+            return self._on_upstream(payload)
+
+    def _on_upstream(self, payload: bytes) -> Verdict:
         event = parse_object(payload)
         if event is None:
             return _FORWARD
-        ending = self._watch(event)
-        if ending is not None:
-            return ending
-        if self._translator is None:
-            return _FORWARD
+        self._follow(event)
         text = payload.decode()
-        return _verdict(text, self._translator.from_upstream(text))
+        named = self._model.to_client(event, text)
+        if named is None:
+            return closing.MODEL_CHANGED
+        if self._translator is None or is_intricate(payload):
+            return _verdict(text, (named,))
+        return _verdict(text, self._translator.from_upstream(named))
 
-    def _watch(self, event: dict[str, Any]) -> Ending | None:
-        """Follow the model, the responses in progress and what they cost."""
+    def _follow(self, event: dict[str, Any]) -> None:
+        """Follow the session, its transcriptions, the responses in progress and their cost."""
         match event.get("type"):
-            case "session.created" | "session.updated" as kind:
-                model = _text(_member(event, "session"), "model")
-                self._session_shown = True
-                if kind == "session.created" and self._shown_model is None:
-                    self._shown_model = model or self._upstream_model
-                if not self._is_bound(model):
-                    return closing.MODEL_CHANGED
+            case (
+                "session.created"
+                | "session.updated"
+                | "transcription_session.created"
+                | "transcription_session.updated"
+            ):
+                self._follow_session(object_at(event, "session"))
+            case "input_audio_buffer.committed":
+                self._transcriptions.note_committed(text_at(event, "item_id"))
+            case (
+                "conversation.item.input_audio_transcription.completed"
+                | "conversation.item.input_audio_transcription.failed"
+            ):
+                self._transcriptions.note_ended(text_at(event, "item_id"))
             case "response.created":
-                response_id = _text(_member(event, "response"), "id")
+                response_id = text_at(event, "response", "id")
                 if response_id is not None and self._may_track(response_id):
                     self._active.add(response_id)
-            case "response.done" if response := _member(event, "response"):
-                self._active.discard(_text(response, "id") or "")
+            case "response.done" if response := object_at(event, "response"):
+                self._active.discard(text_at(response, "id") or "")
                 self._responses += 1
-                self._usage.update(count_tokens(_member(response, "usage")))
-        return None
+                self._usage.update(count_tokens(object_at(response, "usage")))
+
+    def _follow_session(self, session: dict[str, Any]) -> None:
+        if not self._session_shown:
+            self._upstream_mixes = self._upstream_dialect is Dialect.GA and "type" not in session
+        self._session_shown = True
+        self._transcriptions.note_session(session)
+        expires_at = value_at(session, "expires_at")
+        if type(expires_at) is int:
+            self._expires_at = expires_at
 
     def _may_track(self, response_id: str) -> bool:
         return len(response_id) <= _RESPONSE_ID and len(self._active) < _ACTIVE_RESPONSES
-
-    def _is_bound(self, model: str | None) -> bool:
-        """Whether a model that the upstream shows is the one of this session.
-
-        An upstream may show a dated snapshot, or on Azure the model behind the
-        deployment; what the first ``session.created`` showed, before the client could
-        say anything, is therefore as good as the name that we asked for.
-        """
-        if model is None or self._upstream_model is None:
-            return True
-        if _SNAPSHOT.sub("", model) == self._upstream_model:
-            return True
-        return model in (self._upstream_model, self._shown_model)
 
 
 def _verdict(text: str, events: tuple[str, ...]) -> Verdict:
@@ -256,7 +313,7 @@ def _refused(event: dict[str, Any], code: str, message: str, param: str) -> Answ
             code,
             message,
             param=param,
-            client_event_id=_text(event, "event_id"),
+            client_event_id=text_at(event, "event_id"),
         )
     )
 
@@ -269,17 +326,9 @@ def _is_text(payload: bytes) -> bool:
     return True
 
 
+_NO_MCP = (
+    "Tools of the type 'mcp' are not known to this session's upstream; give it function tools."
+)
 _NOT_TEXT = closing.fault_ending(
     closing.Side.CLIENT, Fault(FaultKind.PROTOCOL, 1007, "The text of a message is not UTF-8.")
 )
-
-
-def _member(event: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a member that is an object; an empty one where it is not."""
-    value = event.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(thing: dict[str, Any], name: str) -> str | None:
-    value = thing.get(name)
-    return value if isinstance(value, str) else None

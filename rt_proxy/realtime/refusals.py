@@ -6,6 +6,7 @@ its event form (an ``error`` event, then a close frame whose reason is
 """
 
 import json
+import math
 import secrets
 
 import attrs
@@ -144,14 +145,28 @@ def rate_limit_exceeded(why: str, retry_after: int) -> Refusal:
     )
 
 
-def upstream_unavailable(why: str, cause: str | None = None) -> Refusal:
+def upstream_unavailable(
+    why: str, cause: str | None = None, retry_after: float | None = None
+) -> Refusal:
     """Refuse because no channel could serve; ``why`` names each one tried.
 
     Args:
         why: A sentence.
         cause: Which deadline passed, if it was one, such as ``opening_timeout``.
+        retry_after: In how many seconds one may be able to, if that is known.
     """
-    return Refusal(503, "server_error", "upstream_unavailable", why, 1013, cause=cause)
+    headers = () if retry_after is None else (("Retry-After", str(math.ceil(retry_after))),)
+    return Refusal(
+        503, "server_error", "upstream_unavailable", why, 1013, headers=headers, cause=cause
+    )
+
+
+def no_channel(model: str | None) -> Refusal:
+    """Refuse what is served here, but by no channel that this token may use."""
+    what = "transcription sessions" if model is None else f"the model {model!r}"
+    message = f"No channel that this token may use serves {what}."
+    param = "intent" if model is None else "model"
+    return _invalid(403, "model_not_found", message, 4004, param)
 
 
 def bad_request(message: str, *, param: str | None = None) -> Refusal:

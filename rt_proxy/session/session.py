@@ -5,6 +5,7 @@ then the work is cancelled, the record is made, and both legs are closed in
 parallel, each told what ``closing.py`` allows.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -34,8 +35,23 @@ class Session:
     """
 
     def __init__(
-        self, client: Leg, upstream: Leg, conversation: Conversation, timeouts: Timeouts
+        self,
+        client: Leg,
+        upstream: Leg,
+        conversation: Conversation,
+        timeouts: Timeouts,
+        *,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        """Join two legs.
+
+        Args:
+            client: The client leg.
+            upstream: The upstream leg.
+            conversation: What is known of what goes through.
+            timeouts: The limits.
+            wall_clock: Tells the Unix time.
+        """
         self.ending: Ending | None = None
         self._client = client
         self._upstream = upstream
@@ -45,6 +61,9 @@ class Session:
         self._up = Pump(client, upstream, conversation.on_client)
         self._down = Pump(upstream, client, self._on_upstream)
         self._response_ended_at = trio.current_time()
+        self._watchdog = Watchdog(
+            client, upstream, timeouts, quiet_since=self._quiet_since, wall_clock=wall_clock
+        )
 
     @property
     def response_in_progress(self) -> bool:
@@ -96,22 +115,17 @@ class Session:
         verdict = self._conversation.on_upstream(payload)
         if was_in_progress and not self.response_in_progress:
             self._response_ended_at = trio.current_time()
+        self._watchdog.note_expiry(self._conversation.expires_at)
         return verdict
 
     def _quiet_since(self) -> float | None:
         return None if self.response_in_progress else self._response_ended_at
 
     async def _work(self) -> None:
-        watchdog = Watchdog(
-            self._client,
-            self._upstream,
-            self._timeouts,
-            quiet_since=self._quiet_since,
-        )
         async with trio.open_nursery() as work:
             work.start_soon(self._relay, self._up)
             work.start_soon(self._relay, self._down)
-            work.start_soon(self._watch, watchdog)
+            work.start_soon(self._watch)
             await self._ended.wait()
             with trio.move_on_after(_LAST_SENDS):
                 await self._let_sends_finish()
@@ -126,8 +140,8 @@ class Session:
                 await self._ended.wait()
         self.end(ending)
 
-    async def _watch(self, watchdog: Watchdog) -> None:
-        self.end(await watchdog.run())
+    async def _watch(self) -> None:
+        self.end(await self._watchdog.run())
 
     async def _let_sends_finish(self) -> None:
         """Wait for frames that are half out, except on the leg that is stuck."""

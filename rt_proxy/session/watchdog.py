@@ -3,12 +3,14 @@
 The data plane only notes times; nobody sets a deadline there. The watchdog
 sleeps until the first limit that could run out, and looks again. A limit whose
 time has not begun cannot run out before its whole length has passed, so nobody
-has to wake the watchdog. While we ourselves are the reason for a peer's
+has to wake the watchdog; only an upstream's own limit, which may come at any
+time, changes how long it sleeps. While we ourselves are the reason for a peer's
 silence, because its pump is stuck in a send, the clock does not count against
 that peer.
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator
 
 import trio
@@ -17,6 +19,9 @@ from rt_proxy.realtime import closing
 from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.session.leg import Leg
 from rt_proxy.settings import Timeouts, no_limit_if_zero
+
+#: A session that an upstream gives longer than this, in seconds, has no end to speak of.
+_LONGEST_SESSION = 7 * 24 * 3600
 
 _FRAME_STALLED = {
     Side.CLIENT: closing.CLIENT_FRAME_STALLED,
@@ -67,7 +72,7 @@ class _Heartbeat:
 
 
 class Watchdog:
-    """Ends a session when a limit has run out (mutable: it counts pings)."""
+    """Ends a session when a limit has run out (mutable: it counts pings, and is told of one)."""
 
     def __init__(
         self,
@@ -76,6 +81,7 @@ class Watchdog:
         timeouts: Timeouts,
         *,
         quiet_since: Callable[[], float | None],
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Watch two legs.
 
@@ -85,12 +91,33 @@ class Watchdog:
             timeouts: The limits.
             quiet_since: Since when there is no response in progress, on Trio's clock; None:
                 there is one.
+            wall_clock: Tells the Unix time, which is what an upstream's expiry is in.
         """
         self._client = client
         self._upstream = upstream
         self._timeouts = timeouts
         self._quiet_since = quiet_since
+        self._wall_clock = wall_clock
         self._started = trio.current_time()
+        self._expires_at: int | None = None
+        self._expires = math.inf
+        self._sleep = trio.CancelScope()
+
+    def note_expiry(self, expires_at: int | None) -> None:
+        """Note when the upstream says that it will end the session, in Unix seconds.
+
+        The clocks are compared once, when it says so: what is set on ours then does
+        not move with the wall's. A time that has passed, or is too near or too far
+        to be meant, changes nothing; nor does one that was told before.
+        """
+        if expires_at is None or expires_at == self._expires_at:
+            return
+        self._expires_at = expires_at
+        ahead = self._timeouts.before_expiry
+        now = self._wall_clock()
+        if ahead and now + ahead < expires_at < now + _LONGEST_SESSION:
+            self._expires = trio.current_time() + (expires_at - now - ahead)
+            self._sleep.deadline = min(self._sleep.deadline, self._expires)
 
     async def run(self) -> Ending:
         """Watch until a limit has run out, and return the ending that this is.
@@ -113,7 +140,9 @@ class Watchdog:
                 if stalled is not None:
                     return stalled
                 wake = min(wake, beat.due(now))
-            await trio.sleep_until(wake)
+            # The upstream may have set its limit while a ping was under way.
+            with trio.CancelScope(deadline=min(wake, self._expires)) as self._sleep:
+                await trio.sleep_forever()
 
     async def _beat(self, beat: _Heartbeat, now: float) -> Ending | None:
         try:
@@ -129,6 +158,7 @@ class Watchdog:
         timeouts = self._timeouts
         quiet_since = self._quiet_since()
         yield self._started + no_limit_if_zero(timeouts.session), closing.SESSION_EXPIRED
+        yield self._expires, closing.UPSTREAM_EXPIRES
         idle_since = now if quiet_since is None else max(quiet_since, self._client.data_at)
         yield idle_since + no_limit_if_zero(timeouts.client_idle), closing.CLIENT_IDLE
         owes = quiet_since is None and self._upstream.wire.receiving_since is not None

@@ -26,11 +26,19 @@ _logger = logging.getLogger("rt_proxy.session")
 
 
 class UpgradeFailedError(Exception):
-    """An upstream did not become a WebSocket; ``status`` is its HTTP status, where it had one."""
+    """An upstream did not become a WebSocket.
 
-    def __init__(self, why: str, status: int | None = None) -> None:
+    Attributes:
+        status: Its HTTP status, where it had one.
+        retry_after: In how many seconds to come again, where it said so.
+    """
+
+    def __init__(
+        self, why: str, status: int | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(why)
         self.status = status
+        self.retry_after = retry_after
 
 
 class _Tap(trio.abc.Stream):
@@ -223,7 +231,7 @@ async def open_leg(
         guard.on_end = lambda: None
         answer = answers[0] if answers else NotUpgraded(None, "the connection was closed")
         if isinstance(answer, NotUpgraded):
-            raise UpgradeFailedError(answer.why, answer.status)
+            raise UpgradeFailedError(answer.why, answer.status, answer.retry_after)
         if connection is None:
             raise UpgradeFailedError("the 101 answer is not valid", 101)
     except BaseException:
@@ -241,9 +249,10 @@ async def _feed_upgrade(
     while True:
         chunk = await wire.receive()
         data += chunk
-        answer = read_upgrade(data) if chunk else NotUpgraded(None, "the connection was closed")
-        if answer is None:
+        answer = read_upgrade(data, at_end=not chunk)
+        if answer is None and chunk:
             continue
+        answer = answer or NotUpgraded(None, "the connection was closed")
         answers.append(answer)
         if isinstance(answer, NotUpgraded):
             opening.cancel("the upstream refused")
