@@ -78,7 +78,9 @@ async def take_turn(
         dial: How the server is reached; default: TCP, and TLS with the system's certificates.
     """
     turn = Turn(trio.current_time(), hear, keep_audio=keep_audio)
-    request = upstream_request(server, model=model, intent=None)
+    request = upstream_request(
+        server, key=next(iter(server.api_keys), None), model=model, intent=None
+    )
     leg = None
     async with trio.open_nursery() as room:
         try:

@@ -1,4 +1,4 @@
-"""The certificate of the listener: good, or wrong in a way that is said."""
+"""Certificates in files: good, or wrong in a way that is said."""
 
 import ssl
 from pathlib import Path
@@ -7,7 +7,12 @@ import pytest
 import trustme
 
 from rt_proxy.errors import ListenError
-from rt_proxy.listener.certificate import certificate_problems, server_context
+from rt_proxy.listener.certificate import (
+    certificate_problems,
+    load_certificate,
+    server_context,
+    upstream_file_problems,
+)
 from rt_proxy.settings import TlsSettings
 
 AUTHORITY = trustme.CA()
@@ -97,3 +102,81 @@ def test_key_with_a_password(tls: TlsSettings) -> None:
     tls.key.write_text(LOCKED_KEY)
 
     assert "is encrypted; it is needed without a passphrase" in problem_of(tls)
+
+
+def test_impossible_path(tls: TlsSettings) -> None:
+    """A path that no file can have is one that cannot be read."""
+    wrong = TlsSettings(cert=tls.cert, key=Path("a\0b"))
+
+    assert "cannot be read: " in problem_of(wrong)
+
+
+def test_load_bad(tls: TlsSettings) -> None:
+    """What has a problem cannot be loaded, which is told as an OSError."""
+    tls.key.write_text(LOCKED_KEY)
+    with pytest.raises(OSError):  # noqa: PT011 - its text is OpenSSL's
+        load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), tls)
+
+
+class TestUpstreamFiles:
+    """The files of a channel."""
+
+    @pytest.fixture
+    def authority(self, tmp_path: Path) -> Path:
+        """The file of an authority."""
+        path = tmp_path / "ca.pem"
+        AUTHORITY.cert_pem.write_to_path(str(path))
+        return path
+
+    def test_none(self) -> None:
+        """A channel without files has no problem with them."""
+        assert list(upstream_file_problems(None, None)) == []
+
+    def test_good(self, tls: TlsSettings, authority: Path) -> None:
+        """An authority, or several, and a certificate with its key are no problem."""
+        authority.write_bytes(authority.read_bytes() + trustme.CA().cert_pem.bytes())
+
+        assert list(upstream_file_problems(authority, tls)) == []
+
+    def test_all_at_once(self, tmp_path: Path) -> None:
+        """Every file that is not there is told, with its place."""
+        none = tmp_path / "none.pem"
+        problems = upstream_file_problems(none, TlsSettings(none, none), "channels[1].")
+
+        assert list(problems) == [
+            f"channels[1].{field}: {none} cannot be read: No such file or directory"
+            for field in ("ca_file", "client_cert.cert", "client_cert.key")
+        ]
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            (b"", "is no PEM file with BEGIN CERTIFICATE"),
+            (b"\x30\x82", "is no PEM file with BEGIN CERTIFICATE"),
+            (AUTHORITY.private_key_pem.bytes(), "is no PEM file with BEGIN CERTIFICATE"),
+            (
+                ssl.DER_cert_to_PEM_cert(b"nonsense").encode(),
+                "has a certificate that cannot be used: ",
+            ),
+        ],
+    )
+    def test_bad_authority(self, authority: Path, content: bytes, problem: str) -> None:
+        """A file without a certificate, or with a broken one, is told."""
+        authority.write_bytes(content)
+        [told] = upstream_file_problems(authority, None)
+
+        assert told.startswith(f"ca_file: {authority} {problem}")
+
+    def test_folder(self, tmp_path: Path) -> None:
+        """A folder is no file."""
+        assert list(upstream_file_problems(tmp_path, None)) == [
+            f"ca_file: {tmp_path} cannot be read: Is a directory"
+        ]
+
+    def test_other_key(self, tls: TlsSettings) -> None:
+        """A key of another certificate is named."""
+        AUTHORITY.issue_cert("localhost").private_key_pem.write_to_path(str(tls.key))
+
+        assert list(upstream_file_problems(None, tls)) == [
+            f"client_cert.key: {tls.key} is not the key of the certificate"
+        ]

@@ -186,8 +186,7 @@ async def test_over_tls(tmp_path: Path) -> None:
     leaf.cert_chain_pems[0].write_to_path(cert)
     leaf.private_key_pem.write_to_path(key)
     settings = proxy_settings(listen=ListenSettings(port=0, tls=TlsSettings(cert, key)))
-    trusting = TcpDial()
-    trusting._ssl_context = trusting_context(authority)
+    trusting = TcpDial(system=trusting_context(authority))
     async with trio.open_nursery() as nursery:
         url, secret, _ = await serve_proxy(nursery, settings)
         reply = await ask(url, token=secret, dial=trusting)

@@ -1,14 +1,25 @@
-"""Connects to an upstream: TCP, and TLS with the system's certificates."""
+"""Connects to an upstream: TCP, through an HTTP proxy where there is one, and TLS."""
 
 import os
 import socket
 import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import trio
 
 from rt_proxy.channels import Channel, UpstreamRequest
+from rt_proxy.channels.proxyurl import ProxyUrl
+from rt_proxy.listener.connectproxy import ask_for_tunnel
+from rt_proxy.listener.dialfailure import DialError, dial_failure
+from rt_proxy.listener.keepalive import keep_alive
+from rt_proxy.listener.proxyroute import proxy_for
+from rt_proxy.listener.upstreamtls import UpstreamTls
 from rt_proxy.session.direct import direct
+from rt_proxy.settings import Timeouts
+
+__all__ = ["Dial", "TcpDial", "dial_failure"]
 
 
 class Dial(Protocol):
@@ -26,54 +37,83 @@ class Dial(Protocol):
 
 
 class TcpDial:
-    """Connects over TCP, several addresses in parallel (RFC 8305); verifies certificates."""
+    """Connects over TCP, several addresses in parallel (RFC 8305); verifies certificates.
 
-    def __init__(self) -> None:
-        self._ssl_context: ssl.SSLContext | None = None
+    Channels may have authorities, a client certificate and a proxy of their own
+    (mutable: what is made of the certificates is kept).
+    """
+
+    def __init__(
+        self,
+        *,
+        keepalive: float = Timeouts().tcp_keepalive,
+        environ: Mapping[str, str] | None = None,
+        system: ssl.SSLContext | None = None,
+    ) -> None:
+        """Prepare to dial.
+
+        Args:
+            keepalive: The silence after which the system probes a connection, in seconds; 0: never.
+            environ: Where ``HTTPS_PROXY`` and its like are looked up; None: the process's own.
+            system: Verifies upstreams without a ``ca_file``; None: by what the system trusts.
+        """
+        self._keepalive = keepalive
+        self._environ = os.environ if environ is None else environ
+        self._tls = UpstreamTls(system)
 
     async def __call__(self, channel: Channel, request: UpstreamRequest) -> trio.abc.Stream:
         """Connect to the host and port of a request. Cancelling closes what was opened."""
+        context = self._tls.context(channel) if request.tls else None
         try:
-            stream = await trio.open_tcp_stream(request.host, request.port)
+            proxy = proxy_for(channel, request, self._environ)
+        except ValueError as error:
+            raise DialError(f"proxy: {error}") from None
+        if proxy is None:
+            stream = await self._connect(request.host, request.port)
+        else:
+            stream = await self._tunnel(proxy, request)
+        return stream if context is None else await _secure(stream, context, request.host)
+
+    async def _connect(self, host: str, port: int) -> trio.abc.Stream:
+        try:
+            stream = await trio.open_tcp_stream(host, port)
         except UnicodeError:  # from IDNA
             raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
-        if not request.tls:
-            return stream
-        # Made once, at the first need: loading the system's certificates takes long.
-        if self._ssl_context is None:
-            self._ssl_context = ssl.create_default_context()
-        tls = trio.SSLStream(
-            direct(stream), self._ssl_context, server_hostname=request.host, https_compatible=True
-        )
+        async with _closed_on_failure(stream):
+            keep_alive(stream.socket, self._keepalive)
+        return stream
+
+    async def _tunnel(self, proxy: ProxyUrl, request: UpstreamRequest) -> trio.abc.Stream:
         try:
-            await tls.do_handshake()
-        except BaseException:
-            await trio.aclose_forcefully(tls)
-            raise
-        return tls
+            stream = await self._connect(proxy.host, proxy.port)
+            if proxy.tls:
+                stream = await _secure(stream, self._tls.system, proxy.host)
+        except (OSError, trio.BrokenResourceError) as error:
+            raise DialError(f"proxy: {dial_failure(error)}") from None
+        async with _closed_on_failure(stream):
+            why = await ask_for_tunnel(stream, proxy, request.host, request.port)
+            if why is not None:
+                raise DialError(f"proxy: {why}")
+        return stream
 
 
-def dial_failure(error: OSError | trio.BrokenResourceError) -> str:
-    """Say in a few words why a dial failed: no address, no secret, nothing of the upstream's."""
-    match _root_of(error):
-        case ssl.SSLCertVerificationError(verify_message=why):
-            return f"TLS: {why}"
-        case ssl.SSLError(reason=why):
-            return f"TLS: {why or 'the handshake failed'}"
-        case socket.gaierror():
-            return "DNS: the host name is not known"
-        case OSError(errno=int(number)):
-            return os.strerror(number).lower()
-        case trio.BrokenResourceError():
-            return "hung up during the TLS handshake"
-        case _:
-            return "cannot connect"
+async def _secure(stream: trio.abc.Stream, context: ssl.SSLContext, host: str) -> trio.abc.Stream:
+    """Shake hands by TLS on a stream, which is closed if that fails."""
+    async with _closed_on_failure(stream):
+        try:
+            tls = trio.SSLStream(
+                direct(stream), context, server_hostname=host, https_compatible=True
+            )
+        except ValueError:  # from IDNA, where a proxy took the name
+            raise DialError("TLS: no certificate can have this host name") from None
+        await tls.do_handshake()
+    return tls
 
 
-def _root_of(error: BaseException) -> BaseException:
-    """Return what a failure came from; of several addresses that failed, the first."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-    return error
+@asynccontextmanager
+async def _closed_on_failure(stream: trio.abc.Stream) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise

@@ -1,0 +1,47 @@
+"""Why a dial failed, in words that may be told to a client."""
+
+import os
+import socket
+import ssl
+
+import trio
+
+
+class DialError(OSError):
+    """An upstream cannot be dialled.
+
+    Attributes:
+        why: In a few words: no address, no secret, no path, nothing of the upstream's.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def dial_failure(error: OSError | trio.BrokenResourceError) -> str:
+    """Say in a few words why a dial failed: no address, no secret, nothing of the upstream's."""
+    match _root_of(error):
+        case DialError(why=why):
+            return why
+        case ssl.SSLCertVerificationError(verify_message=why):
+            return f"TLS: {why}"
+        case ssl.SSLError(reason=why):
+            return f"TLS: {why or 'the handshake failed'}"
+        case socket.gaierror():
+            return "DNS: the host name is not known"
+        case OSError(errno=int(number)):
+            return os.strerror(number).lower()
+        case trio.BrokenResourceError():
+            return "hung up during the TLS handshake"
+        case _:
+            return "cannot connect"
+
+
+def _root_of(error: BaseException) -> BaseException:
+    """Return what a failure came from; of several addresses that failed, the first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+    return error
