@@ -99,9 +99,24 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
         usage = attrs.evolve(usage, file=folder / usage.file)
     return attrs.evolve(
         settings,
+        channels=tuple(_with_absolute_files(channel, folder) for channel in settings.channels),
         listen=attrs.evolve(settings.listen, tls=tls),
         tokens=attrs.evolve(settings.tokens, file=folder / settings.tokens.file),
         usage=usage,
+    )
+
+
+def _with_absolute_files(channel: ChannelSettings, folder: Path) -> ChannelSettings:
+    ca_file, cert, source = channel.ca_file, channel.client_cert, channel.api_key_from
+    if cert is not None:
+        cert = attrs.evolve(cert, cert=folder / cert.cert, key=folder / cert.key)
+    if source is not None and source.file is not None:
+        source = attrs.evolve(source, file=folder / source.file)
+    return attrs.evolve(
+        channel,
+        ca_file=None if ca_file is None else folder / ca_file,
+        client_cert=cert,
+        api_key_from=source,
     )
 
 
@@ -194,8 +209,14 @@ def _stand_in(place: _Place) -> object | None:
             return "simulator"
         case ("channels", int(), "models"):
             return ["*"]
-        case ("listen", "tls", "cert" | "key"):
+        case ("listen", "tls", "cert" | "key") | ("channels", int(), "client_cert", "cert" | "key"):
             return "unread.pem"
+        case ("channels", int(), "api_keys", int()) | ("channels", int(), "api_key_from", "file"):
+            return "unread"
+        case ("channels", int(), "api_key_from"):
+            return {"file": "unread"}
+        case ("channels", int(), "api_key_from", "command"):
+            return ["unread"]
         case (*_, int()):
             return ""
         case _:

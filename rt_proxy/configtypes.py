@@ -1,4 +1,4 @@
-"""What a value in the config file may be: strict types, names of models, secrets.
+"""What a value in the config file may be: strict types, names of models, secrets, headers.
 
 The environment variables and the files that hold the providers' keys are read here.
 No message repeats a value, for it may be a secret in the wrong place: a message says what
@@ -21,7 +21,9 @@ from cattrs.gen import make_dict_structure_fn
 from rt_proxy.settings import Secret
 from rt_proxy.tomlvalues import exactly, toml_name
 
-_HEADER_TEXT = re.compile(r"[\x21-\x7e]+")
+_KEY_TEXT = re.compile(r"[\x21-\x7e]+")
+#: The value of a header may have spaces inside (RFC 9110, 5.5).
+_HEADER_TEXT = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 # A key that was pasted where its name belongs must not be repeated in a message.
 _SURELY_A_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _PERHAPS_A_KEY = re.compile(r"sk-.*|[A-Za-z0-9_-]{32,}")
@@ -39,7 +41,13 @@ def strict_converter(folder: Path, environ: Mapping[str, str]) -> Converter:
     converter.register_structure_hook(str, lambda value, _: exactly(str, value))
     converter.register_structure_hook(float, lambda value, _: _finite(value))
     converter.register_structure_hook(Path, lambda value, _: _read_path(value))
-    converter.register_structure_hook(Secret, lambda value, _: _read_secret(value, folder, environ))
+    converter.register_structure_hook(
+        Secret, lambda value, _: _read_secret(value, folder, environ, "the key", _KEY_TEXT)
+    )
+    converter.register_structure_hook(
+        _HeaderValue,
+        lambda value, _: _read_secret(value, folder, environ, "the value", _HEADER_TEXT),
+    )
 
     @converter.register_structure_hook_factory(attrs.has)
     def table(kind: Any) -> Any:
@@ -68,7 +76,17 @@ def strict_converter(folder: Path, environ: Mapping[str, str]) -> Converter:
     converter.register_structure_hook_func(
         lambda kind: kind == Mapping[str, str], lambda value, _: _read_models(value)
     )
+    # The one mapping of secrets: the headers of a channel.
+    headers: Any = Mapping[str, _HeaderValue]
+    converter.register_structure_hook_func(
+        lambda kind: kind == Mapping[str, Secret],
+        lambda value, _: converter.structure(value, headers),
+    )
     return converter
+
+
+class _HeaderValue(Secret):
+    """The value of a header, as cattrs is asked for it; what it makes is a ``Secret``."""
 
 
 def _is_made_from(origin: object) -> Callable[[Any], bool]:
@@ -116,10 +134,12 @@ def _read_models(value: object) -> Mapping[str, str]:
     raise ValueError('must be an array of names, or a table of alias = "the name upstream"')
 
 
-def _read_secret(value: object, folder: Path, environ: Mapping[str, str]) -> Secret:
+def _read_secret(
+    value: object, folder: Path, environ: Mapping[str, str], what: str, legal: re.Pattern[str]
+) -> Secret:
     match value:
         case str():
-            secret, source = value, "the key"
+            secret, source = value, what
         case {"env": str(name), **rest} if not rest:
             secret, source = _from_environment(name, environ)
         case {"file": str(name), **rest} if not rest:
@@ -128,7 +148,7 @@ def _read_secret(value: object, folder: Path, environ: Mapping[str, str]) -> Sec
             raise ValueError('must be a string, { env = "NAME" } or { file = "path" }')
     if not secret:
         raise ValueError(f"{source} is empty")
-    if not _HEADER_TEXT.fullmatch(secret):
+    if not legal.fullmatch(secret):
         raise ValueError(f"{source} has characters that an HTTP header cannot carry")
     return Secret(secret)
 

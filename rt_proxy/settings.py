@@ -25,8 +25,22 @@ def no_limit_if_zero(seconds: float) -> float:
 #: Nobody is left without a word, even where ``timeouts.goodbye`` is 0; in seconds.
 _LEAST_GOODBYE = 0.1
 
-Provider = Literal["openai", "azure", "compatible", "simulator"]
-Auth = Literal["bearer", "api-key", "none"]
+Provider = Literal[
+    "openai",
+    "azure",
+    "azure-voice-live",
+    "dashscope",
+    "xai",
+    "glm",
+    "inworld",
+    "speaches",
+    "localai",
+    "litellm",
+    "vllm",
+    "compatible",
+    "simulator",
+]
+Auth = Literal["bearer", "api-key", "basic", "none"]
 DialectName = Literal["ga", "beta"]
 ClientDialect = Literal["auto", "ga", "beta"]
 Refusals = Literal["event", "http"]
@@ -85,6 +99,17 @@ class UsageSettings:
     file: Path = Path("usage.db")
 
 
+@attrs.frozen
+class KeySource:
+    """Where a key comes from that changes by itself: a command or a file, read again in time."""
+
+    #: A program and its arguments, which may hold a secret; what it prints is the key.
+    command: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+    file: Path | None = None
+    #: How long a key is used at most; a token that expires sooner is replaced before it does.
+    seconds: float = 1800
+
+
 def _as_mapping(models: Mapping[str, str] | Sequence[str]) -> Mapping[str, str]:
     """Return models as a mapping; a name alone stands for itself, as in the config file."""
     if isinstance(models, list | tuple):
@@ -110,7 +135,29 @@ class ChannelSettings:
     #: None: the provider's own.
     dialect: DialectName | None = None
     auth: Auth | None = None
-    first_event: bool = True
+    #: Whether the upstream speaks first; None: as the provider does.
+    first_event: bool | None = None
+    #: Several keys, used in turn.
+    api_keys: tuple[Secret, ...] | None = None
+    #: A key that changes by itself, such as an Entra token, in place of ``api_key``.
+    api_key_from: KeySource | None = None
+    #: Sessions at once; 0: no limit.
+    max_sessions: int = 0
+    #: Whether transcription sessions may go here; None: as the provider does.
+    transcription: bool | None = None
+    #: Whether it knows MCP tools; None: as the provider does.
+    mcp: bool | None = None
+    #: Fields of sessions and responses that the upstream would refuse, such as ``tracing``;
+    #: None: those of the provider.
+    drop_fields: tuple[str, ...] | None = None
+    #: Further headers of the upgrade request.
+    headers: Mapping[str, Secret] | None = None
+    #: The certificate authorities that this upstream is verified by, as a PEM file.
+    ca_file: Path | None = None
+    #: What the upstream verifies us by.
+    client_cert: TlsSettings | None = None
+    #: An HTTP proxy on the way, such as ``http://user:password@10.0.0.1:3128``; ``direct``: none.
+    proxy: Secret | None = None
     #: A fault that a simulator channel shows, such as ``close=1011``.
     fault: str | None = None
 
@@ -124,6 +171,16 @@ class Limits:
     head_bytes: int = 16_384
     message_bytes: int = 33_554_432
     parsed_bytes: int = 4_194_304
+
+
+@attrs.frozen
+class HealthSettings:
+    """How long a channel that failed is passed over, in seconds."""
+
+    #: After the first failure; each further one doubles it.
+    cooldown: float = 5
+    #: The longest.
+    max_cooldown: float = 300
 
 
 @attrs.frozen
@@ -141,6 +198,8 @@ class Timeouts:
     send_stall: float = 10
     frame_stall: float = 30
     session: float = 0
+    before_expiry: float = 10
+    tcp_keepalive: float = 60
     goodbye: float = 2
     drain: float = 20
 
@@ -181,11 +240,14 @@ class Settings:
     default_model: str | None = None
     #: The dialect of all clients; ``auto``: each shows its own.
     client_dialect: ClientDialect = "auto"
+    #: The channel of transcription sessions; None: any that may have them.
+    transcription_channel: str | None = None
     refusals: Refusals = "event"
     listen: ListenSettings = attrs.field(factory=ListenSettings)
     tokens: TokensSettings = attrs.field(factory=TokensSettings)
     usage: UsageSettings | None = None
     limits: Limits = attrs.field(factory=Limits)
+    health: HealthSettings = attrs.field(factory=HealthSettings)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     log: LogSettings = attrs.field(factory=LogSettings)
     prices: Mapping[str, PriceSettings] = attrs.field(factory=lambda: MappingProxyType({}))
@@ -206,6 +268,7 @@ def check(settings: Settings) -> list[str]:
         *_wrong_default_model(settings),
         *_wrong_listen(settings.listen),
         *_wrong_limits(settings.limits),
+        *_wrong_health(settings),
         *_wrong_timeouts(settings.timeouts),
         *_wrong_prices(settings.prices),
     ]
@@ -263,6 +326,18 @@ def _wrong_limits(limits: Limits) -> Iterator[str]:
             yield f"limits.{name}: must be at least 1"
     if limits.parsed_bytes > limits.message_bytes:
         yield f"limits.parsed_bytes: must not exceed message_bytes, {limits.message_bytes}"
+
+
+def _wrong_health(settings: Settings) -> Iterator[str]:
+    health = settings.health
+    for field in attrs.fields(HealthSettings):
+        if not _is_amount(getattr(health, field.name)):
+            yield f"health.{field.name}: must be a number of seconds, 0 or more"
+    if health.cooldown > health.max_cooldown:
+        yield f"health.cooldown: must not exceed max_cooldown, {health.max_cooldown:g}"
+    wanted = settings.transcription_channel
+    if wanted is not None and wanted not in [channel.name for channel in settings.channels]:
+        yield "transcription_channel: there is no channel of this name"
 
 
 def _wrong_timeouts(timeouts: Timeouts) -> Iterator[str]:

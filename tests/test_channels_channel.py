@@ -1,28 +1,35 @@
-"""Channels made from settings, and what can be wrong with them."""
+"""Channels made from settings."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
-from rt_proxy.channels.channel import Channel, make_channels, problems
+from rt_proxy.channels.channel import Channel, make_channels
+from rt_proxy.channels.providers import PROVIDERS
 from rt_proxy.errors import SettingsError
 from rt_proxy.realtime.dialects import Dialect
-from rt_proxy.settings import ChannelSettings, Secret, Settings
+from rt_proxy.settings import (
+    ChannelSettings,
+    KeySource,
+    Provider,
+    Secret,
+    Settings,
+    TlsSettings,
+)
 
 KEY = Secret("sk-hunter2")
-GOOD: dict[str, dict[str, Any]] = {
-    "openai": {"api_key": KEY},
-    "azure": {"api_key": KEY, "endpoint": "https://my.openai.azure.com"},
-    "compatible": {"api_key": KEY, "base_url": "ws://127.0.0.1:9000/v1"},
-    "simulator": {},
-}
 
 
 def written(provider: Any, **changes: Any) -> ChannelSettings:
     """Return good settings of a provider, with some changes."""
-    return ChannelSettings(
-        **{"name": "c", "provider": provider, "models": {"*": "*"}} | GOOD[provider] | changes
-    )
+    facts = PROVIDERS[provider]
+    values: dict[str, Any] = {"name": "c", "provider": provider, "models": {"*": "*"}}
+    if facts.auth != "none":
+        values["api_key"] = KEY
+    if facts.url_setting is not None and facts.default_url is None:
+        values[facts.url_setting] = facts.example_url
+    return ChannelSettings(**values | changes)
 
 
 def made(provider: str, **changes: Any) -> Channel:
@@ -30,25 +37,72 @@ def made(provider: str, **changes: Any) -> Channel:
     return make_channels(Settings((written(provider, **changes),)))[0]
 
 
-@pytest.mark.parametrize("provider", GOOD)
-def test_least_settings(provider: str) -> None:
-    """What each provider needs is enough."""
-    assert problems(written(provider)) == []
+@pytest.mark.parametrize("provider", get_args(Provider))
+def test_what_the_table_says(provider: str) -> None:
+    """What is not written comes from the row of the provider."""
+    channel, facts = made(provider), PROVIDERS[provider]
+
+    assert (
+        channel.auth,
+        channel.dialect,
+        channel.first_event,
+        channel.model_parameter,
+        channel.session_parameter,
+        channel.transcription_url,
+        channel.transcription,
+        channel.mcp,
+        channel.drop_fields,
+        channel.close_codes,
+    ) == (
+        facts.auth,
+        facts.dialect,
+        facts.first_event,
+        facts.model_parameter,
+        facts.session_parameter,
+        facts.transcription_url,
+        facts.transcription,
+        facts.mcp,
+        frozenset(facts.refused_fields),
+        facts.close_codes,
+    )
+    assert (channel.max_sessions, channel.extra_headers) == (0, {})
 
 
-@pytest.mark.parametrize(
-    ("provider", "auth"),
-    [("openai", "bearer"), ("azure", "api-key"), ("compatible", "bearer"), ("simulator", "none")],
-)
-def test_default_auth(provider: str, auth: str) -> None:
-    """Azure takes the key as api-key, the simulator takes none, all others a bearer."""
-    assert auth == made(provider).auth
+@pytest.mark.parametrize("provider", get_args(Provider))
+def test_the_table_can_be_overridden(provider: str) -> None:
+    """What is written counts, either way."""
+    for yes in (True, False):
+        channel = made(
+            provider,
+            first_event=yes,
+            transcription=yes,
+            mcp=yes,
+            drop_fields=("a",) if yes else (),
+            auth="bearer" if yes else "api-key",
+            dialect="ga" if yes else "beta",
+            api_key=KEY,
+        )
+
+        assert (channel.first_event, channel.transcription, channel.mcp) == (yes, yes, yes)
+        assert channel.drop_fields == ({"a"} if yes else set())
+        assert channel.auth == ("bearer" if yes else "api-key")
+        assert channel.dialect is (Dialect.GA if yes else Dialect.BETA)
 
 
-@pytest.mark.parametrize("auth", ["bearer", "api-key", "none"])
+@pytest.mark.parametrize("auth", ["bearer", "api-key", "basic", "none"])
 def test_auth_can_be_set(auth: str) -> None:
     """The operator's auth overrides the provider's."""
     assert auth == made("azure", auth=auth).auth
+
+
+@pytest.mark.parametrize("provider", ["azure", "azure-voice-live", "openai", "inworld"])
+def test_a_key_that_changes_is_a_token(provider: str) -> None:
+    """A key that changes by itself goes as bearer, unless the operator says otherwise."""
+    source = {"api_key": None, "api_key_from": KeySource(command=("token",))}
+
+    assert made(provider, **source).auth == "bearer"
+    assert made(provider, **source, auth="api-key").auth == "api-key"
+    assert made("simulator", **source).auth == "none"
 
 
 def test_dialects() -> None:
@@ -65,20 +119,26 @@ def test_the_dialect_of_a_url() -> None:
     """A dated api-version in the URL of any server is the mark of a preview, which speaks Beta."""
     preview = "wss://h/openai?api-version=2025-04-01-preview"
     assert Dialect.BETA is made("compatible", base_url=preview).dialect
+    assert Dialect.BETA is made("openai", base_url=preview).dialect
     assert Dialect.GA is made("compatible", base_url=preview, dialect="ga").dialect
     assert Dialect.GA is made("compatible", base_url="wss://h/v1?version=1").dialect
 
 
 def test_everything_else_is_taken_over() -> None:
-    """Name, models, priority, weight, first_event, fault and key come from the settings."""
+    """Whatever does not depend on the provider comes from the settings as it is."""
+    certificate = TlsSettings(Path("cert"), Path("key"))
     channel = made(
         "simulator",
         models={"a": "b"},
         priority=-3,
         weight=7,
-        first_event=False,
         fault="stall",
         api_key=KEY,
+        max_sessions=9,
+        headers={"X-A": KEY},
+        ca_file=Path("ca"),
+        client_cert=certificate,
+        proxy=Secret("direct"),
     )
 
     assert (
@@ -87,10 +147,49 @@ def test_everything_else_is_taken_over() -> None:
         channel.models,
         channel.priority,
         channel.weight,
-        channel.first_event,
         channel.fault,
-        channel.api_key,
-    ) == ("c", "simulator", {"a": "b"}, -3, 7, False, "stall", KEY)
+        channel.api_keys,
+        channel.max_sessions,
+        channel.extra_headers,
+        channel.ca_file,
+        channel.client_cert,
+        channel.proxy,
+    ) == (
+        "c",
+        "simulator",
+        {"a": "b"},
+        -3,
+        7,
+        "stall",
+        (KEY,),
+        9,
+        {"X-A": KEY},
+        Path("ca"),
+        certificate,
+        Secret("direct"),
+    )
+
+
+def test_keys() -> None:
+    """One key, several, or where one comes from: a channel has them all in the same place."""
+    source = KeySource(file=Path("token"))
+    one = made("openai")
+    several = made("openai", api_key=None, api_keys=[KEY, Secret("b")])
+    changing = made("openai", api_key=None, api_key_from=source)
+
+    assert (one.api_keys, one.api_key_from) == ((KEY,), None)
+    assert (several.api_keys, several.api_key_from) == ((KEY, Secret("b")), None)
+    assert (changing.api_keys, changing.api_key_from) == ((), source)
+
+
+def test_channels_do_not_change_with_what_they_were_made_of() -> None:
+    """A program that changes its mapping later on changes no channel."""
+    headers, models = {"X-A": KEY}, {"a": "b"}
+    channel = made("openai", headers=headers, models=models)
+    headers.clear()
+    models.clear()
+
+    assert (channel.extra_headers, channel.models) == ({"X-A": KEY}, {"a": "b"})
 
 
 def test_upstream_model() -> None:
@@ -102,66 +201,6 @@ def test_upstream_model() -> None:
     assert (exact.upstream_model("a"), exact.upstream_model("b")) == ("x", None)
     assert (star.upstream_model("a"), star.upstream_model("b")) == ("x", "b")
     assert (fixed.upstream_model("a"), fixed.upstream_model("b")) == ("x", "y")
-
-
-@pytest.mark.parametrize(
-    ("provider", "changes", "field", "text"),
-    [
-        ("openai", {"api_key": None}, "api_key", "is required"),
-        ("azure", {"api_key": None}, "api_key", "is required"),
-        ("compatible", {"api_key": None}, "api_key", "is required"),
-        ("simulator", {"auth": "bearer"}, "api_key", "is required"),
-        ("openai", {"api_key": Secret("")}, "api_key", "not empty"),
-        ("openai", {"api_key": Secret("hunter2\n")}, "api_key", "line ends"),
-        ("openai", {"api_key": Secret("hunter2 é")}, "api_key", "ASCII"),
-        ("azure", {"endpoint": None}, "endpoint", "is required"),
-        ("compatible", {"base_url": None}, "base_url", "is required"),
-        ("azure", {"endpoint": "my.openai.azure.com"}, "endpoint", "must start with"),
-        ("compatible", {"base_url": "ws://u:hunter2@h"}, "base_url", "user or password"),
-        ("openai", {"base_url": "https://h/v1#x"}, "base_url", "fragment"),
-        ("openai", {"base_url": ""}, "base_url", "must start with"),
-        ("openai", {"base_url": "https://h/v1?model=m"}, "base_url", "'model'"),
-        ("compatible", {"base_url": "ws://h/v1?intent=x"}, "base_url", "'intent'"),
-        ("azure", {"endpoint": "https://h?api-version=1"}, "endpoint", "api_version"),
-        ("azure", {"endpoint": "https://h?deployment=d"}, "endpoint", "'deployment'"),
-        ("azure", {"base_url": "https://h"}, "base_url", "set endpoint instead"),
-        ("openai", {"endpoint": "https://h"}, "endpoint", "set base_url instead"),
-        ("simulator", {"base_url": "https://h"}, "base_url", "has no meaning"),
-        ("simulator", {"endpoint": "https://h"}, "endpoint", "has no meaning"),
-        ("openai", {"api_version": "v"}, "api_version", "has no meaning"),
-        ("azure", {"api_version": ""}, "api_version", "must not be empty"),
-        ("openai", {"fault": "stall"}, "fault", "only a simulator"),
-        ("openai", {"weight": 0}, "weight", "at least 1"),
-        ("openai", {"models": {}}, "models", "no model"),
-        ("openai", {"models": {"": "a"}}, "models", "empty name"),
-        ("openai", {"models": {"a": ""}}, "models", "empty name"),
-        ("openai", {"models": {"a": "*"}}, "models", "only '*'"),
-    ],
-)
-def test_problems(provider: str, changes: dict[str, Any], field: str, text: str) -> None:
-    """Each mistake is told once, with its field, in words, without a secret."""
-    [(place, problem)] = problems(written(provider, **changes))
-
-    assert field == place
-    assert text in problem
-    assert "hunter2" not in problem
-
-
-def test_no_key_without_auth() -> None:
-    """An upstream that takes no key needs none."""
-    assert problems(written("compatible", auth="none", api_key=None)) == []
-
-
-def test_a_query_of_the_operator_is_fine() -> None:
-    """What the proxy does not set itself may stand in the query, an API version too."""
-    assert problems(written("compatible", base_url="wss://h/voice?api-version=1&key=k")) == []
-
-
-def test_all_problems_at_once() -> None:
-    """Several mistakes are all told."""
-    found = problems(written("azure", endpoint=None, api_key=None, models={}, weight=-1))
-
-    assert [field for field, _ in found] == ["endpoint", "api_key", "models", "weight"]
 
 
 def test_wrong_settings_make_no_channels() -> None:
@@ -185,7 +224,9 @@ def test_channels_keep_their_order() -> None:
 
 
 def test_repr_has_no_secret() -> None:
-    """Neither a key nor an operator's query is shown."""
-    channel = made("compatible", base_url="ws://h/v1?key=sk-hunter2")
+    """Neither a key, a header, a query of the operator nor the command of a key is shown."""
+    several = made("compatible", base_url="ws://h/v1?key=hunter2", headers={"X-A": KEY})
+    source = KeySource(command=("curl", "hunter2"))
+    changing = made("compatible", api_key=None, api_key_from=source)
 
-    assert "hunter2" not in repr(channel)
+    assert "hunter2" not in repr(several) + repr(changing)

@@ -1,7 +1,7 @@
 """Which channels serve a client, and in which order."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_proxy.channels.channel import Channel, make_channels
-from rt_proxy.channels.choose import choose, first_model, served_models
+from rt_proxy.channels.choose import Choice, Wish, choose, first_model, served_models
+from rt_proxy.channels.health import Condition
 from rt_proxy.settings import ChannelSettings, Secret, Settings
 
 KEY = Secret("sk-hunter2")
@@ -28,9 +29,23 @@ def names(channels: Sequence[Channel]) -> list[str]:
     return [channel.name for channel in channels]
 
 
+def choice_for(
+    channels: Sequence[Channel],
+    model: str | None = "x",
+    *,
+    health: Mapping[str, Condition] | None = None,
+    random: Random | None = None,
+    **wish: Any,
+) -> Choice:
+    """Choose for a client, at the moment 100."""
+    return choose(
+        channels, Wish(model, **wish), health=health or {}, now=100, random=random or Random(1)
+    )
+
+
 def chosen_for(channels: list[Channel], model: str | None) -> tuple[Channel, ...]:
-    """Choose for a client."""
-    return choose(channels, model=model, random=Random(1))
+    """Choose for a client where all channels are well."""
+    return choice_for(channels, model).channels
 
 
 def test_only_channels_that_serve_the_model() -> None:
@@ -74,7 +89,7 @@ def test_order_is_a_permutation(shape: list[tuple[int, int]], random: Random) ->
         channel(str(n), "x", priority=priority, weight=weight)
         for n, (priority, weight) in enumerate(shape)
     ]
-    chosen = choose(channels, model="x", random=random)
+    chosen = choice_for(channels, random=random).channels
 
     assert sorted(c.name for c in channels) == sorted(c.name for c in chosen)
     assert sorted(-c.priority for c in channels) == [-c.priority for c in chosen]
@@ -85,7 +100,7 @@ def test_weights_are_shares() -> None:
     channels = [channel("a", "x", weight=6), channel("b", "x", weight=3), channel("c", "x")]
     random = Random(2)
     orders = Counter(
-        "".join(names(choose(channels, model="x", random=random))) for _ in range(5000)
+        "".join(names(choice_for(channels, random=random).channels)) for _ in range(5000)
     )
 
     # a first: 6/10; then b of b and c: 3/4.
@@ -121,3 +136,148 @@ def test_first_model() -> None:
     assert first_model([channel("1", "a"), channel("2", "*", priority=1)]) == "a"
     assert None is first_model([channel("1", "*")])
     assert None is first_model([])
+
+
+def order(channels: Sequence[Channel], health: Mapping[str, Condition], **wish: Any) -> list[str]:
+    """Return the names of the channels to try."""
+    return names(choice_for(channels, health=health, **wish).channels)
+
+
+def test_the_least_busy_among_equals() -> None:
+    """Of channels with the same priority and weight the one with fewest sessions comes first."""
+    channels = [channel(str(n), "x") for n in range(4)]
+    health = {"0": Condition(busy=3), "1": Condition(busy=1), "2": Condition(busy=2)}
+
+    for seed in range(20):
+        chosen = choice_for(channels, health=health, random=Random(seed)).channels
+        assert names(chosen) == ["3", "1", "2", "0"]
+
+
+def test_weight_goes_before_being_idle() -> None:
+    """How busy a channel is does not change the share of channels of another weight."""
+    channels = [channel("heavy", "x", weight=99), channel("light", "x")]
+    health = {"heavy": Condition(busy=50)}
+    first = Counter(
+        choice_for(channels, health=health, random=Random(seed)).channels[0].name
+        for seed in range(300)
+    )
+
+    assert first["heavy"] > 280
+
+
+def test_channels_that_cool_down_come_last() -> None:
+    """A channel that failed lately is tried after all that are well, the soonest one first."""
+    channels = [channel(str(n), "x", priority=-n) for n in range(4)]
+    health = {
+        "0": Condition(failures=2, why="HTTP 500", cooling_until=130),
+        "1": Condition(failures=1, why="HTTP 502", cooling_until=110),
+    }
+    choice = choice_for(channels, health=health)
+
+    assert names(choice.channels) == ["2", "3", "1", "0"]
+    assert [candidate.note for candidate in choice.candidates] == [
+        "",
+        "",
+        "it cools down for 10 s after: HTTP 502",
+        "it cools down for 30 s after: HTTP 500",
+    ]
+
+
+def test_a_channel_whose_cooldown_is_over() -> None:
+    """It is tried in its place by one session; to the others it comes last meanwhile."""
+    channels = [channel("a", "x", priority=1), channel("b", "x")]
+    over = Condition(failures=3, why="HTTP 500", cooling_until=100)
+
+    assert order(channels, {"a": over}) == ["a", "b"]
+    probed = Condition(failures=3, why="HTTP 500", cooling_until=100, probing=True)
+    assert order(channels, {"a": probed}) == ["b", "a"]
+
+
+def test_a_channel_that_nobody_may_try() -> None:
+    """One whose key was refused, that is full, or that asked for time, is passed over, and why."""
+    channels = [channel("a", "x"), channel("b", "x", max_sessions=2), channel("c", "x")]
+    health = {
+        "a": Condition(key_refused=True, why="HTTP 401"),
+        "b": Condition(busy=2),
+        "c": Condition(failures=1, why="HTTP 429", barred_until=160),
+    }
+    choice = choice_for(channels, health=health)
+
+    assert choice.channels == ()
+    assert choice.passed_over == {
+        "a": "its key was refused (HTTP 401) until a reload",
+        "b": "it is full, with 2 sessions",
+        "c": "it asked to be left alone for 60 s (HTTP 429)",
+    }
+    assert choice.retry_after == 5
+    assert choice_for(channels[::2], health=health).retry_after == 60
+    assert choice_for(channels[:1], health=health).retry_after is None
+
+
+def test_room_on_a_channel() -> None:
+    """A channel with a limit serves up to it; without one it is never full."""
+    health = {"a": Condition(busy=1), "b": Condition(busy=1_000)}
+
+    assert order([channel("a", "x", max_sessions=2)], health) == ["a"]
+    assert order([channel("b", "x")], health) == ["b"]
+
+
+def test_the_channels_of_a_token() -> None:
+    """A token with a list of channels is served by these alone."""
+    channels = [channel("a", "x"), channel("b", "x")]
+    choice = choice_for(channels, allowed=("b", "none"))
+
+    assert names(choice.channels) == ["b"]
+    assert choice.passed_over == {"a": "the token may not use it"}
+
+
+def test_the_channel_of_transcriptions() -> None:
+    """Transcription sessions go where they are sent, and to no channel that takes none."""
+    channels = [channel("a", "x"), channel("b", "x", transcription=False), channel("c", "*")]
+
+    assert sorted(order(channels, {}, model=None)) == ["a", "c"]
+    choice = choice_for(channels, None, transcription_channel="c")
+    assert names(choice.channels) == ["c"]
+    assert choice.passed_over == {
+        "a": "transcription sessions go to c",
+        "b": "it takes no transcription sessions",
+    }
+    assert choice_for(channels, None, transcription_channel="b").channels == ()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-1, 1),
+            st.integers(1, 3),
+            st.integers(0, 2),
+            st.builds(
+                Condition,
+                failures=st.integers(0, 3),
+                cooling_until=st.sampled_from([-1.0, 99.0, 101.0]),
+                barred_until=st.sampled_from([-1.0, 150.0]),
+                key_refused=st.booleans(),
+                probing=st.booleans(),
+                busy=st.integers(0, 3),
+            ),
+        ),
+        max_size=7,
+    ),
+    st.randoms(),
+)
+def test_each_channel_is_tried_once_or_explained(
+    shape: list[tuple[int, int, int, Condition]], random: Random
+) -> None:
+    """Whatever the conditions are, a channel is tried once, or there is a reason why not."""
+    channels = [
+        channel(str(n), "x", priority=priority, weight=weight, max_sessions=most)
+        for n, (priority, weight, most, _) in enumerate(shape)
+    ]
+    health = {str(n): condition for n, (*_, condition) in enumerate(shape)}
+    choice = choice_for(channels, health=health, random=random)
+
+    told = [*names(choice.channels), *choice.passed_over]
+    assert sorted(told) == sorted(health)
+    well = [candidate for candidate in choice.candidates if not candidate.note]
+    assert list(choice.candidates[: len(well)]) == well
+    assert all(health[one.channel.name].is_usable(100) for one in well)

@@ -18,9 +18,15 @@ def channel(provider: Any, **written: Any) -> Channel:
     return make_channels(Settings((ChannelSettings(provider=provider, **values),)))[0]
 
 
+def opened_on(route: Channel, *, model: str | None, intent: str | None = None) -> UpstreamRequest:
+    """Return the request that opens a channel with its first key."""
+    key = next(iter(route.api_keys), None)
+    return upstream_request(route, key=key, model=model, intent=intent, new_id=lambda: "new-id")
+
+
 def request(provider: Any, *, intent: str | None = None, **written: Any) -> UpstreamRequest:
     """Return the request that opens such a channel for the model ``m``."""
-    return upstream_request(channel(provider, **written), model="m", intent=intent)
+    return opened_on(channel(provider, **written), model="m", intent=intent)
 
 
 def shown(opened: UpstreamRequest) -> dict[str, str]:
@@ -118,24 +124,56 @@ def test_beta_header_follows_the_dialect() -> None:
     assert "OpenAI-Beta" not in shown(ga)
 
 
-def test_transcription_names_no_model() -> None:
+@pytest.mark.parametrize("provider", ["openai", "azure", "compatible"])
+def test_transcription_names_no_model(provider: str) -> None:
     """A transcription session has its intent in the place of a model."""
-    azure = {"endpoint": "https://h"}
+    url = {"azure": {"endpoint": "https://h"}, "compatible": {"base_url": "ws://h"}}
+    opened = request(provider, intent="transcription", **url.get(provider, {}))
 
-    assert request("openai", intent="transcription").resource == "/v1/realtime?intent=transcription"
-    assert (
-        request("azure", intent="transcription", **azure).resource
-        == "/openai/v1/realtime?intent=transcription"
-    )
-    assert (
-        f"/openai/realtime?api-version={PREVIEW}&intent=transcription"
-        == request("azure", intent="transcription", api_version=PREVIEW, **azure).resource
-    )
+    assert opened.resource.endswith("/realtime?intent=transcription")
+
+
+@pytest.mark.parametrize(
+    ("provider", "written", "url"),
+    [
+        (
+            "azure",
+            {"endpoint": "https://h", "api_version": PREVIEW},
+            f"/openai/realtime?api-version={PREVIEW}&deployment={{}}&intent=transcription",
+        ),
+        (
+            "speaches",
+            {"base_url": "ws://h/v1?language=en"},
+            "/v1/realtime?language=en&model={}&intent=transcription",
+        ),
+    ],
+)
+def test_transcription_with_a_model(provider: str, written: dict[str, Any], url: str) -> None:
+    """Where the URL needs a model it is the client's, or else the first of the channel."""
+    several = channel(provider, models={"*": "*", "n": "up/n", "m": "up/m"}, **written)
+    any_model = channel(provider, models={"*": "*"}, **written)
+
+    def resource(route: Channel, model: str | None) -> str:
+        return opened_on(route, model=model, intent="transcription").resource
+
+    assert resource(several, "m") == url.format("up%2Fm")
+    assert resource(several, None) == url.format("up%2Fn")
+    assert resource(channel(provider, **written), "unknown") == url.format("up%2Fm")
+    assert resource(any_model, "whisper") == url.format("whisper")
+    parameter = "deployment" if provider == "azure" else "model"
+    assert resource(any_model, None) == url.replace(f"{parameter}={{}}&", "")
+
+
+def test_transcription_that_the_url_does_not_name() -> None:
+    """Where the server does nothing but transcribe, its URL stays as it is."""
+    opened = request("vllm", base_url="ws://h/v1", intent="transcription", transcription=True)
+
+    assert opened.resource == "/v1/realtime"
 
 
 def test_transcription_needs_no_model() -> None:
     """Any channel can open a transcription session, whatever models it serves."""
-    opened = upstream_request(channel("openai"), model=None, intent="transcription")
+    opened = opened_on(channel("openai"), model=None, intent="transcription")
 
     assert opened.resource == "/v1/realtime?intent=transcription"
 
@@ -147,7 +185,7 @@ def test_the_default_intent_is_not_sent() -> None:
 
 def test_without_model_and_intent() -> None:
     """Where nothing is known nothing is named."""
-    opened = upstream_request(channel("openai"), model=None, intent=None)
+    opened = opened_on(channel("openai"), model=None)
 
     assert opened.resource == "/v1/realtime"
 
@@ -155,7 +193,7 @@ def test_without_model_and_intent() -> None:
 def test_a_model_cannot_add_parameters() -> None:
     """A client's model is one value, whatever it contains."""
     star = channel("openai", models={"*": "*"})
-    opened = upstream_request(star, model="a&intent=x#y\r\nz", intent=None)
+    opened = opened_on(star, model="a&intent=x#y\r\nz")
 
     assert opened.resource == "/v1/realtime?model=a%26intent%3Dx%23y%0D%0Az"
 
@@ -163,7 +201,7 @@ def test_a_model_cannot_add_parameters() -> None:
 def test_a_model_that_is_not_served() -> None:
     """Asking a channel for what it does not serve is a mistake of the caller."""
     with pytest.raises(ValueError, match="does not serve"):
-        upstream_request(channel("openai"), model="other", intent=None)
+        opened_on(channel("openai"), model="other")
 
 
 def test_simulator() -> None:
@@ -174,9 +212,53 @@ def test_simulator() -> None:
     assert shown(opened) == {"User-Agent": "rt-proxy"}
 
 
-@pytest.mark.parametrize("auth", ["bearer", "api-key"])
+def test_each_session_has_a_new_id() -> None:
+    """Where a provider wants an id for each session it is a new one each time."""
+    inworld = channel("inworld")
+    resources = {
+        upstream_request(inworld, key=KEY, model="m", intent=None).resource for _ in range(9)
+    }
+
+    assert len(resources) == 9
+    assert request("inworld").resource == "/api/v1/realtime/session?protocol=realtime&key=new-id"
+
+
+def test_headers_of_the_operator() -> None:
+    """They are sent beside the key; only User-Agent takes the place of ours."""
+    further = {"X-Account": Secret("hunter2 b"), "user-agent": Secret("mine")}
+    opened = request("openai", headers=further)
+
+    assert shown(opened) == {
+        "X-Account": "hunter2 b",
+        "user-agent": "mine",
+        "Authorization": "Bearer sk-hunter2",
+    }
+    assert (b"X-Account", b"hunter2 b") in opened.header_bytes()
+    assert shown(request("openai", headers={"X-A": Secret("a")}))["User-Agent"] == "rt-proxy"
+
+
+def test_the_key_is_the_callers() -> None:
+    """The key that is given is sent, and no other; without one there is no credential."""
+    several = channel("openai", api_key=None, api_keys=(KEY, Secret("b")))
+    opened = upstream_request(several, key=Secret("c"), model="m", intent=None)
+    without = upstream_request(several, key=None, model="m", intent=None)
+
+    assert shown(opened)["Authorization"] == "Bearer c"
+    assert shown(without) == {"User-Agent": "rt-proxy"}
+
+
+def test_basic() -> None:
+    """A Basic key is sent as the provider gave it, which is encoded already."""
+    opened = request("compatible", base_url="ws://h", auth="basic")
+
+    assert shown(opened)["Authorization"] == "Basic sk-hunter2"
+
+
+@pytest.mark.parametrize("auth", ["bearer", "api-key", "basic"])
 def test_repr_has_no_secret(auth: str) -> None:
-    """Neither a key nor an operator's query is shown."""
-    opened = request("compatible", base_url="ws://h/?key=hunter2", auth=auth)
+    """Neither a key, a header nor a query of the operator is shown."""
+    opened = request(
+        "compatible", base_url="ws://h/?key=hunter2", auth=auth, headers={"X-A": Secret("hunter2")}
+    )
 
     assert "hunter2" not in repr(opened)

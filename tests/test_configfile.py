@@ -11,6 +11,7 @@ from rt_proxy.configfile import load_settings, load_tokens_settings, not_in_forc
 from rt_proxy.errors import SettingsError
 from rt_proxy.settings import (
     ChannelSettings,
+    KeySource,
     ListenSettings,
     LogSettings,
     PriceSettings,
@@ -465,3 +466,119 @@ def test_not_in_force(load: Load) -> None:
     assert not_in_force(load(CHANNEL)) == ()
     assert not_in_force(load(CHANNEL + "[usage]")) == ("usage",)
     assert not_in_force(load(CHANNEL + "[prices.m]")) == ("prices",)
+
+
+class TestChannelSettings:
+    """What a channel can have beside its name, its models and its key."""
+
+    def test_in_their_places(self, load: Load, tmp_path: Path) -> None:
+        """Every setting of a channel lands in its place, with its type."""
+        settings = load(
+            """
+            [[channels]]
+            name = "several"
+            provider = "openai"
+            models = ["m"]
+            api_keys = ["hush-too", { env = "KEY" }]
+            max_sessions = 3
+            transcription = false
+            mcp = true
+            drop_fields = ["tracing", "audio.input.noise_reduction"]
+            headers = { "X-A" = "hush hush", "X.B" = { env = "KEY" } }
+            [[channels]]
+            name = "command"
+            provider = "azure-voice-live"
+            endpoint = "https://a.example"
+            models = ["m"]
+            api_key_from = { command = ["token", "--of", "hush"], seconds = 60 }
+            [[channels]]
+            name = "file"
+            provider = "inworld"
+            models = ["m"]
+            auth = "basic"
+            api_key_from = { file = "token" }
+            """,
+            {"KEY": "hush"},
+        )
+
+        assert settings.channels == (
+            ChannelSettings(
+                name="several",
+                provider="openai",
+                models={"m": "m"},
+                api_keys=(Secret("hush-too"), Secret("hush")),
+                max_sessions=3,
+                transcription=False,
+                mcp=True,
+                drop_fields=("tracing", "audio.input.noise_reduction"),
+                headers={"X-A": Secret("hush hush"), "X.B": Secret("hush")},
+            ),
+            ChannelSettings(
+                name="command",
+                provider="azure-voice-live",
+                endpoint="https://a.example",
+                models={"m": "m"},
+                api_key_from=KeySource(command=("token", "--of", "hush"), seconds=60),
+            ),
+            ChannelSettings(
+                name="file",
+                provider="inworld",
+                models={"m": "m"},
+                auth="basic",
+                api_key_from=KeySource(file=tmp_path / "token"),
+            ),
+        )
+        assert "hush" not in repr(settings)
+
+    @pytest.mark.parametrize(
+        ("setting", "problem"),
+        [
+            ('api_keys = "k"', "channels[0].api_keys: must be an array, not a string"),
+            ("api_key_from = []", "channels[0].api_key_from: must be a table, not an array"),
+            (
+                'api_key_from = { comand = ["c"] }',
+                "channels[0].api_key_from.comand: unknown setting; did you mean command?",
+            ),
+            (
+                'api_key_from = { file = "", seconds = 1 }',
+                "channels[0].api_key_from.file: must not be empty",
+            ),
+            (
+                'api_key_from = { file = "f", seconds = "1" }',
+                "channels[0].api_key_from.seconds: must be a number, not a string",
+            ),
+            (
+                'headers = { "X.A" = "hush " }',
+                (
+                    'channels[0].headers."X.A": the value has characters that an HTTP header '
+                    "cannot carry"
+                ),
+            ),
+            (
+                'headers = { "X.A" = { env = "NOT_SET" } }',
+                'channels[0].headers."X.A": environment variable NOT_SET is not set',
+            ),
+            (
+                'headers = { Host = "hush" }',
+                "channels[0].headers.Host: belongs to the handshake, which rt-proxy makes itself",
+            ),
+            ("max_sessions = 1.5", "channels[0].max_sessions: must be an integer, not a float"),
+            ('mcp = "no"', "channels[0].mcp: must be a boolean, not a string"),
+            ('drop_fields = "a"', "channels[0].drop_fields: must be an array, not a string"),
+        ],
+    )
+    def test_mistakes(self, load: Load, setting: str, problem: str) -> None:
+        """A mistake in one of them is told with its place, and its value is not."""
+        assert problem in problems(load, f"{CHANNEL}{setting}\n")
+
+    def test_a_broken_key_among_several(self, load: Load) -> None:
+        """Of several keys the one that cannot be read is told."""
+        assert problems(load, CHANNEL + 'api_keys = ["hush", { env = "NOT_SET" }]\n') == (
+            "channels[0].api_keys[1]: environment variable NOT_SET is not set",
+        )
+
+    def test_a_good_provider_name_is_proposed(self, load: Load) -> None:
+        """A provider that is misspelled is guessed."""
+        [problem] = problems(load, CHANNEL.replace("simulator", "azure-voicelive"))
+
+        assert problem.endswith('did you mean "azure-voice-live"?')

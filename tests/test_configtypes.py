@@ -192,3 +192,58 @@ class TestSecrets:
     def test_a_null_character_in_the_path(self, tmp_path: Path) -> None:
         """What no path can be is a problem, not a crash."""
         assert refusal({"file": "a\0b"}, Secret, tmp_path).endswith("cannot be read: it is no path")
+
+
+class TestHeaders:
+    """The headers of a channel: each a secret, in which spaces may be."""
+
+    def test_sources(self, tmp_path: Path) -> None:
+        """A value comes from where a key may come from."""
+        (tmp_path / "value").write_text("hush hush\n")
+        written = {"X-A": "a b", "X.B": {"env": "SPACED"}, "c": {"file": "value"}}
+        headers = structure(written, Mapping[str, Secret], tmp_path)
+
+        assert headers == {
+            "X-A": Secret("a b"),
+            "X.B": Secret("hush hush"),
+            "c": Secret("hush hush"),
+        }
+        assert {type(value) for value in headers.values()} == {Secret}
+        assert "hush" not in repr(headers)
+
+    def test_frozen(self) -> None:
+        """Nobody changes the headers that were read."""
+        with pytest.raises(TypeError):
+            structure({"X-A": "a"}, Mapping[str, Secret])["X-B"] = Secret("b")
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            ("", "the value is empty"),
+            (" hush", "the value has characters that an HTTP header cannot carry"),
+            ("hush\r\nX-B: hush", "the value has characters that an HTTP header cannot carry"),
+            ("hüsh", "the value has characters that an HTTP header cannot carry"),
+            ({"env": "NOT_SET"}, "environment variable NOT_SET is not set"),
+            (1, 'must be a string, { env = "NAME" } or { file = "path" }'),
+        ],
+    )
+    def test_refusals(self, value: object, message: str) -> None:
+        """A value that no header can have is refused at its place, and not repeated."""
+        with pytest.raises(ExceptionGroup) as caught:
+            structure({"X-A": value}, Mapping[str, Secret])
+
+        [refused] = caught.value.exceptions
+        assert str(refused) == message
+
+    def test_no_table(self) -> None:
+        """Headers are a table."""
+        assert refusal(["X-A: a"], Mapping[str, Secret]) == "must be a table, not an array"
+
+    def test_several_keys(self) -> None:
+        """An array of keys has each from where it comes from; spaces are in none."""
+        assert structure(["a", {"env": "KEY"}], tuple[Secret, ...]) == (
+            Secret("a"),
+            Secret("hush"),
+        )
+        with pytest.raises(ExceptionGroup):
+            structure(["a b"], tuple[Secret, ...])

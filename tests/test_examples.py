@@ -14,6 +14,8 @@ import tomli_w
 from rt_proxy.configfile import load_settings, not_in_force
 from rt_proxy.settings import (
     ChannelSettings,
+    KeySource,
+    HealthSettings,
     Limits,
     ListenSettings,
     LogSettings,
@@ -36,7 +38,10 @@ SECTIONS: dict[str, type] = {
     "tokens": TokensSettings,
     "usage": UsageSettings,
     "channels[]": ChannelSettings,
+    "channels[].api_key_from": KeySource,
+    "channels[].client_cert": TlsSettings,
     "limits": Limits,
+    "health": HealthSettings,
     "timeouts": Timeouts,
     "log": LogSettings,
 }
@@ -74,9 +79,9 @@ def values(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
         place = f"{prefix}{key}"
         if key == "channels":
             for channel in value:
-                yield from ((f"channels[].{name}", item) for name, item in channel.items())
+                yield from values(channel, "channels[].")
             continue
-        if place not in SECTIONS or place == "listen.tls":
+        if place not in SECTIONS or "." in place:  # a table inside of a section is a setting too
             yield place, value
         if place in SECTIONS:
             yield from values(value, f"{place}.")
@@ -88,7 +93,7 @@ class TestSections:
     def test_no_section_is_forgotten(self) -> None:
         """A new section has to be named above, or these tests would not see it."""
         sections = {field.name for field in attrs.fields(Settings) if field.name != "prices"}
-        top = {"default_model", "client_dialect", "refusals"}
+        top = {"default_model", "client_dialect", "transcription_channel", "refusals"}
 
         assert {name.split(".")[0].removesuffix("[]") for name in SECTIONS} | top == sections
 
@@ -166,9 +171,9 @@ class TestExample:
         path.write_text(uncommented(EXAMPLE.read_text()))
         names = [channel.name for channel in load_settings(path, ENVIRON).channels]
 
-        assert names == ["simulator", "openai", "azure", "azure-preview", "local"]
+        assert names == ["simulator", "openai", "azure", "azure-entra", "azure-preview", "local"]
 
-    @pytest.mark.parametrize("name", ["openai", "azure", "azure-preview", "local"])
+    @pytest.mark.parametrize("name", ["openai", "azure", "azure-entra", "azure-preview", "local"])
     @pytest.mark.parametrize("simulator", [True, False])
     def test_one_uncommented(self, tmp_path: Path, name: str, simulator: bool) -> None:
         """Each channel loads beside the simulator, and in its place."""

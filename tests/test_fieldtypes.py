@@ -61,7 +61,7 @@ def test_right_types(good: Settings) -> None:
         (channel(models={"a": 1}), 'channels[0].models."a": must be str, not int'),
         (channel(api_key="sk-hush"), "channels[0].api_key: must be Secret, not str"),
         (channel(weight=True), "channels[0].weight: must be int, not bool"),
-        (channel(auth="hush"), "channels[0].auth: must be one of 'bearer', 'api-key', 'none'"),
+        (channel(auth="hush"), "channels[0].auth: must be one of 'bearer', 'api-key', 'basic', 'none'"),
         (listen(port="8080"), "listen.port: must be int, not str"),
         (listen(host=None), "listen.host: must be str, not NoneType"),
         (listen(origins="https://a"), "listen.origins: must be a tuple, not str"),

@@ -1,25 +1,38 @@
 """A channel: one configured upstream route, resolved and ready to be chosen.
 
-Checks what an operator wrote about a channel, and makes the value from it.
+Made of what an operator wrote and what the table of providers says; whether that is
+right is checked in ``checks.py``.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import attrs
 
-from rt_proxy.channels.providers import ProviderFacts, provider_facts
+from rt_proxy.channels.checks import auth_of, problems, written_url
+from rt_proxy.channels.providers import (
+    CloseMeaning,
+    ProviderFacts,
+    TranscriptionUrl,
+    provider_facts,
+)
 from rt_proxy.channels.urls import Url
 from rt_proxy.errors import SettingsError
 from rt_proxy.realtime.dialects import Dialect
-from rt_proxy.settings import Auth, ChannelSettings, Provider, Secret, Settings
+from rt_proxy.settings import (
+    Auth,
+    ChannelSettings,
+    KeySource,
+    Provider,
+    Secret,
+    Settings,
+    TlsSettings,
+)
 
-_EXAMPLE_URL = {
-    "base_url": "wss://voice.example.com/v1",
-    "endpoint": "https://my-resource.openai.azure.com",
-}
-_HEADER_TEXT = re.compile(r"[\x21-\x7e]+")
+#: A dated version of an API in a URL.
+_PREVIEW = re.compile(r"(?:^|&)api-version=20\d\d-")
 
 
 @attrs.frozen
@@ -36,9 +49,22 @@ class Channel:
         first_event: Whether the upstream speaks first.
         fault: What a simulator channel does wrong.
         url: The Realtime endpoint, with all of its query that does not depend on the session.
-        model_parameter: The query parameter that names the model.
+        model_parameter: The query parameter that names the model; None: the URL names none.
+        session_parameter: The query parameter that gets a new id for each session.
+        transcription_url: What the URL of a transcription session names.
         auth: How the key is sent.
-        api_key: The provider's key; None only where ``auth`` is ``none``.
+        api_keys: The provider's keys, used in turn; none only where ``auth`` is ``none``, or
+            where they come from ``api_key_from``.
+        api_key_from: Where a key that changes by itself comes from.
+        max_sessions: Sessions at once; 0: no limit.
+        transcription: Whether transcription sessions may go here.
+        mcp: Whether it knows MCP tools.
+        drop_fields: Fields of sessions and responses that the upstream would refuse.
+        close_codes: What the upstream closes with, and what it means by it.
+        extra_headers: Further headers of the upgrade request, by the operator.
+        ca_file: The authorities that the upstream is verified by; None: the system's.
+        client_cert: What the upstream verifies us by.
+        proxy: The HTTP proxy on the way, ``direct``: none; None: as the environment says.
     """
 
     name: str
@@ -50,9 +76,21 @@ class Channel:
     first_event: bool
     fault: str | None
     url: Url
-    model_parameter: str
+    model_parameter: str | None
+    session_parameter: str | None
+    transcription_url: TranscriptionUrl
     auth: Auth
-    api_key: Secret | None
+    api_keys: tuple[Secret, ...]
+    api_key_from: KeySource | None
+    max_sessions: int
+    transcription: bool
+    mcp: bool
+    drop_fields: frozenset[str]
+    close_codes: Mapping[int, CloseMeaning]
+    extra_headers: Mapping[str, Secret]
+    ca_file: Path | None
+    client_cert: TlsSettings | None
+    proxy: Secret | None
 
     def upstream_model(self, model: str) -> str | None:
         """Return the upstream's name of a client's model; None: it is not served here."""
@@ -81,23 +119,10 @@ def make_channels(settings: Settings) -> tuple[Channel, ...]:
     return tuple(_make_channel(channel) for channel in settings.channels)
 
 
-def problems(channel: ChannelSettings) -> list[tuple[str, str]]:
-    """Return all that is wrong with a channel, each with the field at fault.
-
-    What the texts name is the operator's to change; none repeats a secret.
-    """
-    facts = provider_facts(channel)
-    return [
-        *_url_problems(channel, facts),
-        *_key_problems(channel, facts),
-        *_model_problems(channel.models),
-        *_other_problems(channel),
-    ]
-
-
 def _make_channel(channel: ChannelSettings) -> Channel:
     facts = provider_facts(channel)
     url = _endpoint(channel, facts)
+    drop_fields = facts.refused_fields if channel.drop_fields is None else channel.drop_fields
     return Channel(
         name=channel.name,
         provider=channel.provider,
@@ -105,13 +130,33 @@ def _make_channel(channel: ChannelSettings) -> Channel:
         models=MappingProxyType(dict(channel.models)),
         priority=channel.priority,
         weight=channel.weight,
-        first_event=channel.first_event,
+        first_event=_either(channel.first_event, facts.first_event),
         fault=channel.fault,
         url=url,
         model_parameter=facts.model_parameter,
-        auth=channel.auth or facts.auth,
-        api_key=channel.api_key,
+        session_parameter=facts.session_parameter,
+        transcription_url=facts.transcription_url,
+        auth=auth_of(channel, facts),
+        api_keys=_keys(channel),
+        api_key_from=channel.api_key_from,
+        max_sessions=channel.max_sessions,
+        transcription=_either(channel.transcription, facts.transcription),
+        mcp=_either(channel.mcp, facts.mcp),
+        drop_fields=frozenset(drop_fields),
+        close_codes=facts.close_codes,
+        extra_headers=MappingProxyType(dict(channel.headers or {})),
+        ca_file=channel.ca_file,
+        client_cert=channel.client_cert,
+        proxy=channel.proxy,
     )
+
+
+def _either(written: bool | None, known: bool) -> bool:
+    return known if written is None else written
+
+
+def _keys(channel: ChannelSettings) -> tuple[Secret, ...]:
+    return tuple(channel.api_keys or ()) if channel.api_key is None else (channel.api_key,)
 
 
 def _dialect(channel: ChannelSettings, facts: ProviderFacts, url: Url) -> Dialect:
@@ -121,83 +166,16 @@ def _dialect(channel: ChannelSettings, facts: ProviderFacts, url: Url) -> Dialec
     """
     if channel.dialect is not None:
         return Dialect(channel.dialect)
-    return Dialect.BETA if "api-version" in url.query_names() else facts.dialect
+    return Dialect.BETA if _PREVIEW.search(url.query) else facts.dialect
 
 
 def _endpoint(channel: ChannelSettings, facts: ProviderFacts) -> Url:
     """Return the URL of the Realtime endpoint itself; ValueError: what is written is no URL."""
-    url = Url.parse(_written_url(channel, facts) or facts.default_url or "")
+    url = Url.parse(written_url(channel, facts) or facts.default_url or "")
     end = next((end for end in facts.redundant if url.path.endswith(end)), "")
-    endpoint = attrs.evolve(url, path=url.path.removesuffix(end) + facts.path)
-    if channel.api_version is None:
-        return endpoint
-    return endpoint.with_parameter("api-version", channel.api_version)
-
-
-def _written_url(channel: ChannelSettings, facts: ProviderFacts) -> str | None:
-    return channel.endpoint if facts.url_setting == "endpoint" else channel.base_url
-
-
-def _url_problems(channel: ChannelSettings, facts: ProviderFacts) -> Iterator[tuple[str, str]]:
-    needed = facts.url_setting
-    for setting, text in (("base_url", channel.base_url), ("endpoint", channel.endpoint)):
-        if setting == needed:
-            if text is not None:
-                for problem in _problems_of_url(text, facts):
-                    yield setting, problem
-            elif facts.default_url is None:
-                yield setting, f"is required, such as {_EXAMPLE_URL[setting]!r}"
-        elif text is not None:
-            instead = f"; set {needed} instead" if needed else ""
-            yield setting, f"has no meaning for provider {channel.provider!r}{instead}"
-
-
-def _problems_of_url(text: str, facts: ProviderFacts) -> Iterator[str]:
-    try:
-        url = Url.parse(text)
-    except ValueError as error:
-        yield str(error)
-        return
-    for name in sorted(url.query_names().intersection(facts.own_parameters)):
-        source = "api_version" if name == "api-version" else "models"
-        yield f"must not have {name!r} in its query; it is made from {source}"
-
-
-def _key_problems(channel: ChannelSettings, facts: ProviderFacts) -> Iterator[tuple[str, str]]:
-    auth = channel.auth or facts.auth
-    if channel.api_key is None:
-        if auth != "none":
-            yield (
-                "api_key",
-                f"is required with auth {auth!r}; an upstream without a key has auth 'none'",
-            )
-    elif not _HEADER_TEXT.fullmatch(channel.api_key.reveal()):
-        yield "api_key", "must be ASCII characters without spaces or line ends, and not empty"
-
-
-def _model_problems(models: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    if not models:
-        yield "models", "names no model; '*' stands for any"
-    for alias, name in models.items():
-        if not alias or not name:
-            yield "models", "has an empty name"
-        elif name == "*" != alias:
-            yield "models", f"maps {alias!r} to '*', which only '*' can be mapped to"
-
-
-def _other_problems(channel: ChannelSettings) -> Iterator[tuple[str, str]]:
-    if channel.weight < 1:
-        yield (
-            "weight",
-            f"must be at least 1, not {channel.weight}; a lower priority makes a reserve",
-        )
-    if channel.api_version is not None:
-        if channel.provider != "azure":
-            yield "api_version", f"has no meaning for provider {channel.provider!r}"
-        elif not channel.api_version:
-            yield "api_version", "must not be empty; leave it out for the GA form"
-    if channel.provider != "simulator" and channel.fault is not None:
-        yield (
-            "fault",
-            f"has no meaning for provider {channel.provider!r}; only a simulator has faults",
-        )
+    url = attrs.evolve(url, path=url.path.removesuffix(end) + facts.path)
+    version = facts.api_version if channel.api_version is None else channel.api_version
+    parameters = (() if version is None else (("api-version", version),)) + facts.fixed_parameters
+    for name, value in parameters:
+        url = url.with_parameter(name, value)
+    return url

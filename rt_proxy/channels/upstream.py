@@ -1,11 +1,16 @@
 """The request that opens an upstream, built anew for every session.
 
-Nothing of the client's request can come in here but the model and the intent.
+Nothing of the client's request can come in here but the model and the intent; the
+operator's own headers can.
 """
+
+from collections.abc import Callable
+from uuid import uuid4
 
 import attrs
 
 from rt_proxy.channels.channel import Channel
+from rt_proxy.channels.urls import Url
 from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.settings import Secret
 
@@ -38,47 +43,89 @@ class UpstreamRequest:
         ]
 
 
-def upstream_request(channel: Channel, *, model: str | None, intent: str | None) -> UpstreamRequest:
+def upstream_request(
+    channel: Channel,
+    *,
+    key: Secret | None,
+    model: str | None,
+    intent: str | None,
+    new_id: Callable[[], str] = lambda: uuid4().hex,
+) -> UpstreamRequest:
     """Return the request that opens a session on a channel.
 
-    A transcription session is opened without a model (API reference, "Realtime
-    transcription"); ``realtime`` is the default intent and is not sent.
+    ``realtime`` is the default intent and is not sent. Transcription sessions have a URL
+    of their own, which each provider forms in its way.
 
     Args:
         channel: The channel.
+        key: The provider's key to use; None where the channel's ``auth`` is ``none``.
         model: The client's name of the model, which the channel serves; None: name no model.
         intent: The client's intent; None: it gave none.
+        new_id: Makes the id of the session, for providers that want one.
 
     Raises:
         ValueError: The channel does not serve the model.
     """
-    url = channel.url
     if intent == "transcription":
-        url = url.with_parameter("intent", intent)
-    elif model is not None:
-        name = channel.upstream_model(model)
-        if name is None:
-            raise ValueError(f"channel {channel.name!r} does not serve the model {model!r}")
-        url = url.with_parameter(channel.model_parameter, name)
+        url = _transcription_url(channel, model)
+    else:
+        url = channel.url if model is None else _with_model(channel, _served(channel, model))
+    if channel.session_parameter is not None:
+        url = url.with_parameter(channel.session_parameter, new_id())
     return UpstreamRequest(
         tls=url.tls,
         host=url.host,
         port=url.port,
         host_header=url.host_header,
         resource=url.resource,
-        headers=tuple(_headers(channel)),
+        headers=tuple(_headers(channel, key)),
     )
 
 
-def _headers(channel: Channel) -> list[tuple[str, Secret | str]]:
-    headers: list[tuple[str, Secret | str]] = [("User-Agent", "rt-proxy")]
-    if channel.api_key is not None:
+def _served(channel: Channel, model: str) -> str:
+    name = channel.upstream_model(model)
+    if name is None:
+        raise ValueError(f"channel {channel.name!r} does not serve the model {model!r}")
+    return name
+
+
+def _with_model(channel: Channel, name: str) -> Url:
+    if channel.model_parameter is None:
+        return channel.url
+    return channel.url.with_parameter(channel.model_parameter, name)
+
+
+def _transcription_url(channel: Channel, model: str | None) -> Url:
+    """Return the URL of a transcription session.
+
+    OpenAI refuses a model in it (API reference, "Realtime transcription"). Where it
+    must have one and the client named none that is served, it is the channel's first.
+    """
+    match channel.transcription_url:
+        case "neither":
+            return channel.url
+        case "intent":
+            return channel.url.with_parameter("intent", "transcription")
+        case "model and intent":
+            name = None if model is None else channel.upstream_model(model)
+            if name is None:
+                name = next((first for first in channel.models.values() if first != "*"), None)
+            url = channel.url if name is None else _with_model(channel, name)
+            return url.with_parameter("intent", "transcription")
+
+
+def _headers(channel: Channel, key: Secret | None) -> list[tuple[str, Secret | str]]:
+    headers: list[tuple[str, Secret | str]] = list(channel.extra_headers.items())
+    if "user-agent" not in (name.lower() for name in channel.extra_headers):
+        headers.insert(0, ("User-Agent", "rt-proxy"))
+    if key is not None:
         match channel.auth:
             case "bearer":
-                bearer = Secret(f"Bearer {channel.api_key.reveal()}")
-                headers.append(("Authorization", bearer))
+                headers.append(("Authorization", Secret(f"Bearer {key.reveal()}")))
+            case "basic":
+                headers.append(("Authorization", Secret(f"Basic {key.reveal()}")))
             case "api-key":
-                headers.append(("api-key", channel.api_key))
+                headers.append(("api-key", key))
             case "none":
                 pass
     if channel.dialect is Dialect.BETA:
