@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rt_proxy.channels import Channel, make_channels
+from rt_proxy.channels import Channel, Condition, make_channels
 from rt_proxy.listener.admission import Ticket, admit, authenticate, models_for
 from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.realtime.hello import Hello
@@ -66,6 +66,8 @@ def admitted(
     served: tuple[Channel, ...] | None = None,
     default_model: str | None = None,
     client_dialect: ClientDialect = "auto",
+    transcription_channel: str | None = None,
+    health: Mapping[str, Condition] | None = None,
 ) -> Ticket | Refusal:
     """Decide on a hello."""
     return admit(
@@ -74,6 +76,9 @@ def admitted(
         channels({"a": "up-a"}, {"b": "up-b"}) if served is None else served,
         default_model=default_model,
         client_dialect=client_dialect,
+        transcription_channel=transcription_channel,
+        health=health or {},
+        now=0,
         random=Random(0),
     )
 
@@ -139,6 +144,52 @@ def test_an_unknown_model_is_not_told_apart_by_the_token() -> None:
     """A model that is not there is unknown, whatever the token may use."""
     decision = admitted(hello(model="no"), holder=token(models=("a",)))
     assert code_of(decision) == (404, "model_not_found", 4004)
+
+
+def test_the_channels_of_a_token() -> None:
+    """A token that is limited to channels gets no model of another one."""
+    served = channels({"a": "x"}, {"b": "y"})
+    holder = token(channels=("channel-1",))
+    decision = admitted(hello(model="b"), holder=holder, served=served)
+    assert isinstance(decision, Ticket)
+    assert [channel.name for channel in decision.channels] == ["channel-1"]
+    refused = admitted(hello(model="a"), holder=holder, served=served)
+    assert code_of(refused) == (403, "model_not_found", 4004)
+    assert models_for(holder, served, default_model=None) == ["b"]
+
+
+def test_the_channel_of_transcriptions() -> None:
+    """The token's channel for transcriptions, else the settings', is the one that is tried."""
+    asked = hello(intent="transcription")
+    for of_token, expected in ((None, ["channel-1"]), ("channel-0", ["channel-0"])):
+        decision = admitted(
+            asked,
+            holder=token(transcription_channel=of_token),
+            transcription_channel="channel-1",
+        )
+        assert isinstance(decision, Ticket)
+        assert [channel.name for channel in decision.channels] == expected
+    limited = token(models=("a",), transcription_channel="channel-0")
+    assert isinstance(admitted(asked, holder=limited), Ticket)
+    nowhere = admitted(asked, transcription_channel="gone")
+    assert code_of(nowhere) == (403, "model_not_found", 4004)
+
+
+def test_when_no_channel_can_serve_now() -> None:
+    """Where all that could are full, barred or refused, the client is told so, and when to come."""
+    health = {
+        "channel-0": Condition(failures=1, why="HTTP 429", barred_until=7),
+        "channel-1": Condition(key_refused=True, why="HTTP 401"),
+    }
+    served = channels({"a": "x"}, {"a": "y"})
+    refused = admitted(hello(model="a"), served=served, health=health)
+    assert code_of(refused) == (503, "upstream_unavailable", 1013)
+    assert isinstance(refused, Refusal)
+    assert refused.headers == (("Retry-After", "7"),)
+    assert refused.message == (
+        "No channel can serve now. channel-0: it asked to be left alone for 7 s (HTTP 429); "
+        "channel-1: its key was refused (HTTP 401) until a reload."
+    )
 
 
 @pytest.mark.parametrize("channel_dialect", ["ga", "beta"])

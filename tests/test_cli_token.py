@@ -15,7 +15,7 @@ from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.token import hash_secret
 
 KEYS = ["id", "name", "created", "expires", "disabled", "models", "default_model",
-        "client_dialect"]  # fmt: skip
+        "client_dialect", "channels", "transcription_channel"]  # fmt: skip
 SECRET = r"sk-rt-[A-Za-z0-9_-]{43}"
 
 
@@ -63,13 +63,15 @@ def test_add_with_everything(file: Path) -> None:
     """Options end in the token; a model given twice counts once."""
     models = ("--model", "a", "--model", "b", "--model", "a", "--default-model", "b")
 
-    done("add", "alice", "--expires", "30d", "--client-dialect", "beta", *models)
+    done("add", "alice", "--expires", "30d", "--client-dialect", "beta", *models,
+         "--channel", "x", "--channel", "y", "--transcription-channel", "z")  # fmt: skip
 
     (made,) = FileTokenStore(file).tokens()
     assert made.expires == made.created + timedelta(days=30)
     assert made.models == ("a", "b")
     assert made.default_model == "b"
     assert made.client_dialect == "beta"
+    assert (made.channels, made.transcription_channel) == (("x", "y"), "z")
     assert abs(datetime.now(UTC) - made.created) < timedelta(minutes=5)
 
 
@@ -212,6 +214,8 @@ def test_show(file: Path, by: str) -> None:
         "models         a",
         "default model  a",
         "dialect        the default of the proxy",
+        "channels       any",
+        "transcription  the default of the proxy",
     ):
         assert line in told.splitlines()
     described = json.loads(done("show", getattr(made, by), "--json").stdout)

@@ -687,11 +687,11 @@ class TestResponses:
         assert BetaClientTranslator().from_upstream(f'{{"type":"{ga}",{rest}}}') == (
             f'{{"type":"{beta}",{rest}}}',
         )
-        assert BetaClientTranslator.renamed[ga] == beta
+        assert BetaClientTranslator.renamed_in_passing[ga] == beta
 
     def test_no_other_event_is_replaced_in_passing(self) -> None:
         """Those six are all of which the type alone changes."""
-        assert len(BetaClientTranslator.renamed) == 6
+        assert len(BetaClientTranslator.renamed_in_passing) == 6
 
     @pytest.mark.parametrize(
         "event",

@@ -577,11 +577,11 @@ class TestResponses:
         assert GaClientTranslator().from_upstream(
             f'{{"event_id":"e1","type":"{beta}",{rest}}}'
         ) == (f'{{"event_id":"e1","type":"{ga}",{rest}}}',)
-        assert GaClientTranslator.renamed[beta] == ga
+        assert GaClientTranslator.renamed_in_passing[beta] == ga
 
     def test_no_other_event_is_replaced_in_passing(self) -> None:
         """Those six are all of which the type alone changes."""
-        assert len(GaClientTranslator.renamed) == 6
+        assert len(GaClientTranslator.renamed_in_passing) == 6
 
     @pytest.mark.parametrize(
         "event",

@@ -104,7 +104,7 @@ async def test_the_next_channel_is_tried(
         assert upstream.channel.name == "b"
         await upstream.accept(kit.created())
         await client.read_101()
-        assert await client.hear() == kit.created()
+        assert await client.hear() == kit.created(kit.MODEL)
         await client.close()
         await farewells(client, upstream)
         record = await house.record()
@@ -127,7 +127,7 @@ async def test_early_hints_then_101(autojump_clock: MockClock) -> None:
         await upstream.send_raw(b"HTTP/1.1 103 Early Hints\r\n\r\n" + upstream.answer_101())
         await upstream.say(kit.created())
         await client.read_101()
-        assert await client.hear() == kit.created()
+        assert await client.hear() == kit.created(kit.MODEL)
         await client.close()
         await farewells(client, upstream)
 
@@ -142,7 +142,7 @@ async def test_a_101_byte_by_byte(autojump_clock: MockClock) -> None:
         for byte in upstream.answer_101() + first:
             await upstream.send_raw(bytes([byte]))
         await client.read_101()
-        assert await client.hear() == kit.created()
+        assert await client.hear() == kit.created(kit.MODEL)
         await client.close()
         await farewells(client, upstream)
 
@@ -239,7 +239,7 @@ async def test_a_first_event_just_in_time(autojump_clock: MockClock) -> None:
         await upstream.send(PING, b"early")
         await upstream.say(kit.created())
         await client.read_101()
-        assert await client.hear() == kit.created()
+        assert await client.hear() == kit.created(kit.MODEL)
         frame_seen = await upstream.receive()
         assert frame_seen is not None
         assert frame_seen[1:3] == (PONG, b"early")
@@ -265,7 +265,7 @@ async def test_all_that_came_with_the_first_event(autojump_clock: MockClock) -> 
             + frame(TEXT, json.dumps(kit.response_created()).encode())
         )
         await client.read_101()
-        assert await client.hear() == kit.created()
+        assert await client.hear() == kit.created(kit.MODEL)
         assert await client.hear() == json.loads(DELTA)
         binary = await client.receive_message()
         assert binary is not None
@@ -289,7 +289,7 @@ async def test_a_large_delta_behind_the_first_event(socket_clock: MockClock, kin
                 upstream.send_raw, upstream.answer_101() + first + frame(TEXT, delta)
             )
             await client.read_101()
-            assert await client.hear() == kit.created()
+            assert await client.hear() == kit.created(kit.MODEL)
             message = await client.receive_message()
         assert message is not None
         assert message.payload == delta
@@ -403,7 +403,7 @@ async def test_no_first_event_wanted(autojump_clock: MockClock) -> None:
         await client.say({"type": "session.update"})
         assert await upstream.hear() == {"type": "session.update"}
         await upstream.say(kit.created())
-        assert await client.hear() == kit.created()
+        assert await client.hear() == kit.created(kit.MODEL)
         await client.close()
         await farewells(client, upstream)
 

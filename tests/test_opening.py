@@ -1,6 +1,7 @@
 """Facts about opening an upstream: one channel after the other, and what is said of failures."""
 
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 import attrs
@@ -9,14 +10,18 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from rt_proxy.channels import Channel, UpstreamRequest, make_channels
+from rt_proxy.channels import Channel, Choice, Health, UpstreamRequest, make_channels
+from rt_proxy.channels.choose import Candidate
 from rt_proxy.listener.admission import Ticket
+from rt_proxy.listener.house import House
+from rt_proxy.listener.keys import Keys
 from rt_proxy.listener.opening import Failure, Upstream, UpstreamOpener
 from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.realtime.frames import Message
 from rt_proxy.realtime.hello import Hello
 from rt_proxy.realtime.refusals import Refusal
-from rt_proxy.settings import Limits, Settings, Timeouts
+from rt_proxy.settings import HealthSettings, Settings, Timeouts
+from rt_proxy.tokens.store import MemoryTokenStore
 from rt_proxy.tokens.token import Token
 
 
@@ -47,12 +52,23 @@ def ticket(*names: str, first_event: bool = True) -> Ticket:
     channels = [kit.channel(name, first_event=first_event) for name in names]
     hello = Hello("/v1/realtime", False, Dialect.GA, kit.MODEL, None, None, False, kit.KEY)
     token = Token("tok_1", "tester", "0" * 64, datetime.now(UTC))
-    return Ticket(hello, token, kit.MODEL, None, make_channels(Settings(channels=tuple(channels))))
+    made = make_channels(Settings(channels=tuple(channels)))
+    choice = Choice(tuple(map(Candidate, made)), {})
+    return Ticket(hello, token, kit.MODEL, None, choice)
 
 
 def opener(room: trio.Nursery, dial: Far, timeouts: Timeouts | None = None) -> UpstreamOpener:
     """Return an opener."""
-    return UpstreamOpener(room, dial, Limits(), timeouts or Timeouts())
+    house = House(
+        settings=Settings(channels=(), timeouts=timeouts or Timeouts()),
+        channels=(),
+        trusted_proxies=(),
+        tokens=MemoryTokenStore(),
+        dial=dial,
+        keys=Keys(),
+        health=Health(HealthSettings(), Random(1)),
+    )
+    return UpstreamOpener(room, house)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +76,7 @@ def opener(room: trio.Nursery, dial: Far, timeouts: Timeouts | None = None) -> U
     [
         ("ga", {"modalities": ["text"], "voice": "x"}, True),
         ("beta", {"type": "realtime", "audio": {}}, True),
+        ("ga", {"voice": "x", "turn_detection": None, "instructions": ""}, False),
         ("ga", {"type": "realtime", "audio": {}}, False),
         ("beta", {"modalities": ["text"]}, False),
         ("ga", {"id": "sess_1"}, False),
@@ -79,7 +96,9 @@ async def test_a_channel_of_the_wrong_dialect(
         given = ticket(kit.MODEL)
         channels = make_channels(Settings(channels=(kit.channel("a", dialect=dialect),)))
         opening = opener(room, dial)
-        room.start_soon(opening.open, attrs.evolve(given, channels=channels))
+        room.start_soon(
+            opening.open, attrs.evolve(given, choice=Choice(tuple(map(Candidate, channels)), {}))
+        )
         await (await dial.upstreams.receive()).accept(
             {"type": "session.created", "session": session}
         )
@@ -108,7 +127,7 @@ async def test_the_first_good_channel(autojump_clock: MockClock) -> None:
         [outcome] = outcomes
         assert isinstance(outcome, Upstream)
         assert outcome.channel.name == "b"
-        assert opening.failures == [Failure("a", "HTTP 500")]
+        assert opening.failures == [Failure("a", "HTTP 500", status=500)]
         [first, *_] = await outcome.leg.read()
         assert isinstance(first, Message)
         assert b"session.created" in first.payload

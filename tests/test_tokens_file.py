@@ -121,6 +121,8 @@ def test_every_key_is_read() -> None:
         models = ["a", "b"]
         default_model = "b"
         client_dialect = "beta"
+        channels = ["x", "y"]
+        transcription_channel = "z"
         limits = { sessions = 3, hours = [9, 17] }
         [tokens.budget]
         usd = 1.5
@@ -134,6 +136,7 @@ def test_every_key_is_read() -> None:
     assert token.models == ("a", "b")
     assert token.default_model == "b"
     assert token.client_dialect == "beta"
+    assert (token.channels, token.transcription_channel) == (("x", "y"), "z")
     assert token.limits == {"sessions": 3, "hours": (9, 17)}
     assert token.budget == {"usd": 1.5, "per": {"day": 1}}
 
@@ -179,6 +182,9 @@ def test_byte_order_mark_is_no_matter() -> None:
         (ALICE + "models = ['']", r"models: a model's name must not be empty"),
         (ALICE + "models = ['a']\ndefault_model = 'b'", r"models: the default model 'b'"),
         (ALICE + "default_model = true", r"default_model: must be a string, not a boolean"),
+        (ALICE + "channels = 'x'", r"channels: must be an array, not a string"),
+        (ALICE + "channels = ['']", r"channels: a channel's name must not be empty"),
+        (ALICE + "transcription_channel = ''", r"transcription_channel: a channel's name must not"),
         (ALICE + "client_dialect = 1", r"client_dialect: must be a string, not an integer"),
         (ALICE + "client_dialect = 'v1'", r"client_dialect: must be one of 'auto', 'ga', 'beta'"),
         (ALICE + "limits = 1.5", r"limits: must be a table, not a float"),
@@ -467,6 +473,8 @@ _tokens = st.builds(
     models=st.just(()) | st.just(("a", "b")),
     default_model=st.none() | st.just("b"),
     client_dialect=st.sampled_from([None, "auto", "ga", "beta"]),
+    channels=st.just(()) | st.just(("x", "y")),
+    transcription_channel=st.none() | st.just("x"),
     limits=_tables,
     budget=_tables,
 )

@@ -80,6 +80,17 @@ def token() -> None:
     type=click.Choice(get_args(ClientDialect)),
     help="The dialect of its clients; auto: each shows its own.  [default: as in the config]",
 )
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    help="A channel that the token may use; may be given more than once.  [default: any]",
+)
+@click.option(
+    "--transcription-channel",
+    metavar="CHANNEL",
+    help="Where its transcription sessions go.  [default: as in the config]",
+)
 @_json
 @config_option
 def add(
@@ -88,6 +99,8 @@ def add(
     models: tuple[str, ...],
     default_model: str | None,
     client_dialect: ClientDialect | None,
+    channels: tuple[str, ...],
+    transcription_channel: str | None,
     as_json: bool,
     path: Path,
 ) -> None:
@@ -108,6 +121,8 @@ def add(
             models=models,
             default_model=default_model,
             client_dialect=client_dialect,
+            channels=tuple(dict.fromkeys(channels)),
+            transcription_channel=transcription_channel,
         )
     except TokenStoreError as error:
         fail(str(error))
@@ -158,6 +173,8 @@ def show(name_or_id: str, as_json: bool, path: Path) -> None:
     click.echo(f"models         {_models(found)}")
     click.echo(f"default model  {found.default_model or 'the default of the proxy'}")
     click.echo(f"dialect        {found.client_dialect or 'the default of the proxy'}")
+    click.echo(f"channels       {', '.join(found.channels) or 'any'}")
+    click.echo(f"transcription  {found.transcription_channel or 'the default of the proxy'}")
 
 
 @token.command(epilog=_examples("revoke alice", "revoke tok_9f86d081884c"))
@@ -207,6 +224,8 @@ def _described(token: Token) -> dict[str, object]:
         "models": list(token.models),
         "default_model": token.default_model,
         "client_dialect": token.client_dialect,
+        "channels": list(token.channels),
+        "transcription_channel": token.transcription_channel,
     }
 
 

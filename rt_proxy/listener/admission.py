@@ -3,13 +3,22 @@
 Nothing here dials, reads a stream or asks for the time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from random import Random
 
 import attrs
 
-from rt_proxy.channels import Channel, choose, first_model, served_models
+from rt_proxy.channels import (
+    Channel,
+    Choice,
+    Condition,
+    Wish,
+    choose,
+    first_model,
+    served_models,
+    unfit,
+)
 from rt_proxy.realtime import refusals
 from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.realtime.hello import Hello
@@ -30,14 +39,19 @@ class Ticket:
         token: What let it in.
         model: The model by the client's name; None: a transcription session.
         dialect: The shape of its events; None: the first event that shows one decides.
-        channels: The channels to try, in order; never empty.
+        choice: The channels to try, of which there is at least one.
     """
 
     hello: Hello
     token: Token
     model: str | None
     dialect: Dialect | None
-    channels: tuple[Channel, ...]
+    choice: Choice
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels to try, in order; never empty."""
+        return self.choice.channels
 
 
 def authenticate(secret: Secret | None, tokens: TokenStore, now: datetime) -> Token | Refusal:
@@ -64,6 +78,9 @@ def admit(
     *,
     default_model: str | None,
     client_dialect: ClientDialect,
+    transcription_channel: str | None,
+    health: Mapping[str, Condition],
+    now: float,
     random: Random,
 ) -> Ticket | Refusal:
     """Decide what an authenticated client gets.
@@ -74,6 +91,10 @@ def admit(
         channels: All channels.
         default_model: The model of the settings for clients that name none.
         client_dialect: The dialect of the settings for clients whose token names none.
+        transcription_channel: Where the settings send the transcription sessions of clients
+            whose token names no channel for them.
+        health: How the channels do.
+        now: The moment, on the clock of ``health``.
         random: The source of chance among channels of one priority.
     """
     if hello.intent not in _INTENTS:
@@ -84,15 +105,36 @@ def admit(
         model = named or first_model(channels)
         if model is None:
             return refusals.missing_model()
-    elif not token.allows_any:
+    elif not token.allows_any and token.transcription_channel is None:
         return refusals.transcription_not_allowed()
-    chosen = choose(channels, model=model, random=random)
-    if model is not None and not chosen:
-        return refusals.model_unknown(model)
-    if model is not None and not token.allows(model):
-        return refusals.model_not_allowed(model)
+    wish = wish_of(token, model, transcription_channel)
+    if model is not None:
+        if all(channel.upstream_model(model) is None for channel in channels):
+            return refusals.model_unknown(model)
+        if not token.allows(model):
+            return refusals.model_not_allowed(model)
+    fit = [channel for channel in channels if unfit(channel, wish) is None]
+    if not fit:
+        return refusals.no_channel(model)
+    choice = choose(fit, wish, health=health, now=now, random=random)
+    if not choice.candidates:
+        why = "; ".join(f"{name}: {why}" for name, why in choice.passed_over.items())
+        return refusals.upstream_unavailable(
+            f"No channel can serve now. {why}.", retry_after=choice.retry_after
+        )
     dialect = _dialect(token.client_dialect or client_dialect, hello)
-    return Ticket(hello, token, model, dialect, chosen)
+    return Ticket(hello, token, model, dialect, choice)
+
+
+def wish_of(token: Token, model: str | None, transcription_channel: str | None) -> Wish:
+    """Return what a client with a token wants of a channel.
+
+    Args:
+        token: What let it in.
+        model: The model by the client's name; None: a transcription session.
+        transcription_channel: As the settings have it.
+    """
+    return Wish(model, token.channels, token.transcription_channel or transcription_channel)
 
 
 def _dialect(wish: str, hello: Hello) -> Dialect | None:
@@ -112,5 +154,5 @@ def models_for(
         for model in dict.fromkeys(known)
         if model is not None and model != ANY_MODEL
         if token.allows(model)
-        if any(channel.upstream_model(model) is not None for channel in channels)
+        if any(unfit(channel, wish_of(token, model, None)) is None for channel in channels)
     ]

@@ -16,13 +16,12 @@ from random import Random
 import attrs
 import trio
 
-from rt_proxy.channels import Channel
-from rt_proxy.listener.addresses import Network, client_address, origin_allowed
+from rt_proxy.listener.addresses import client_address, origin_allowed
 from rt_proxy.listener.admission import Ticket, admit, authenticate, models_for
 from rt_proxy.listener.answers import send_answer
-from rt_proxy.listener.dial import Dial
 from rt_proxy.listener.early import EarlyBytes, gather_early
 from rt_proxy.listener.head import Opened, read_head
+from rt_proxy.listener.house import House
 from rt_proxy.listener.listen import peer_address
 from rt_proxy.listener.opening import Upstream, UpstreamOpener, dismiss
 from rt_proxy.listener.pages import Answer, models_answer, page, refusal_answer, render
@@ -36,27 +35,12 @@ from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.session import Session
 from rt_proxy.session.wslegs import accept_leg
-from rt_proxy.settings import Secret, Settings, no_limit_if_zero
-from rt_proxy.tokens.store import TokenStore
+from rt_proxy.settings import Secret, no_limit_if_zero
 
 #: How long a visitor that was silent too long, or is cut, may take to be answered, in seconds.
 _SHORT_LINGER = 0.25
 
 _logger = logging.getLogger("rt_proxy.gate")
-
-
-@attrs.frozen
-class House:
-    """What is in force for a visitor: the settings and what was made of them.
-
-    A visitor keeps the house it came into; a reload makes a new one for newcomers.
-    """
-
-    settings: Settings
-    channels: tuple[Channel, ...]
-    trusted_proxies: tuple[Network, ...]
-    tokens: TokenStore
-    dial: Dial
 
 
 @attrs.define
@@ -171,7 +155,9 @@ class Gate:
         await self._answer(visit, answer)
 
     def _is_ready(self, house: House) -> bool:
-        return not self._roster.draining and bool(house.channels)
+        now = trio.current_time()
+        usable = (house.health.of(channel.name).is_usable(now) for channel in house.channels)
+        return not self._roster.draining and any(usable)
 
     async def _answer(self, visit: _Visit, answer: Answer, linger: float | None = None) -> None:
         visit.answered = True
@@ -225,6 +211,9 @@ class Gate:
             house.channels,
             default_model=house.settings.default_model,
             client_dialect=house.settings.client_dialect,
+            transcription_channel=house.settings.transcription_channel,
+            health=house.health.conditions(),
+            now=trio.current_time(),
             random=self._random,
         )
 
@@ -235,6 +224,7 @@ class Gate:
                 try:
                     await self._hold(visit, ticket, early, room, upstream)
                 finally:
+                    upstream.seat.close()
                     await dismiss(upstream.leg)
             elif isinstance(upstream, Refusal):
                 await self._refuse(visit, upstream, ticket.hello, early.data)
@@ -246,10 +236,9 @@ class Gate:
         self, visit: _Visit, ticket: Ticket, early: EarlyBytes, room: trio.Nursery
     ) -> Upstream | Refusal | None:
         """Open an upstream while listening to the client; None: the client left."""
-        settings = visit.house.settings
-        opener = UpstreamOpener(room, visit.house.dial, settings.limits, settings.timeouts)
+        opener = UpstreamOpener(room, visit.house)
         outcome: Upstream | Refusal | None = None
-        limit = settings.limits.head_bytes
+        limit = visit.house.settings.limits.head_bytes
         try:
             async with trio.open_nursery() as opening:
                 opening.start_soon(gather_early, visit.stream, early, limit, opening.cancel_scope)
@@ -257,6 +246,7 @@ class Gate:
                 opening.cancel_scope.cancel("the upstream has been opened, or cannot be")
         except BaseException:
             if isinstance(outcome, Upstream):  # cut while the listening came to its end
+                outcome.seat.close()
                 await dismiss(outcome.leg)
             raise
         attempts = tuple(map(str, opener.failures))

@@ -2,19 +2,25 @@
 
 Good is a channel whose first event has come and is no ``error``. Nothing has
 been promised to the client until then, so every failure can be made up for by
-the next channel.
+the next channel. What came of each try is noted in the health of the channels.
 """
 
 import logging
+import math
 import re
-from ipaddress import ip_address
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 
 import attrs
 import trio
 
-from rt_proxy.channels import Channel, UpstreamRequest, upstream_request
+from rt_proxy.channels import Channel, UpstreamRequest, bar_to, upstream_request
 from rt_proxy.listener.admission import Ticket
-from rt_proxy.listener.dial import Dial, dial_failure
+from rt_proxy.listener.dial import dial_failure
+from rt_proxy.listener.house import House
+from rt_proxy.listener.keys import KeyUnavailableError
+from rt_proxy.listener.proxyroute import stays_here
 from rt_proxy.realtime import refusals
 from rt_proxy.realtime.conversation import Conversation
 from rt_proxy.realtime.dialects import dialect_of_first_event
@@ -24,36 +30,39 @@ from rt_proxy.realtime.jsontext import parse_object
 from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.wslegs import UpgradeFailedError, open_leg
-from rt_proxy.settings import Limits, Timeouts, no_limit_if_zero
+from rt_proxy.settings import Secret, no_limit_if_zero
 
 _logger = logging.getLogger("rt_proxy.gate")
 
 _CODE = re.compile(r"[a-z0-9_]{1,64}")
+#: Codes by which an upstream says that a key is of no use (API reference, error codes).
+_KEY_CODES = frozenset({"invalid_api_key", "credit_balance_exhausted", "account_deactivated"})
+#: Codes that are about what was asked for; the channel is as well as before.
+_WISH_CODES = frozenset({"invalid_intent", "model_not_found", "invalid_model", "missing_model"})
 #: An upstream that is not needed is told so, for at most so many seconds.
 _GOODBYE = 0.25
+#: The least time for a channel to be blamed for the end of all, in seconds.
+_FAIR_TRY = 1.0
 
 
 @attrs.frozen
 class Upstream:
-    """An upstream that stands ready: its leg, how it was reached, and what was said so far."""
+    """An upstream that stands ready: its leg, how it was reached, and what was said so far.
+
+    Whoever has it closes ``seat`` in the end, its place on the channel.
+    """
 
     leg: Leg
     channel: Channel
     request: UpstreamRequest
     conversation: Conversation
+    seat: ExitStack = attrs.field(factory=ExitStack, eq=False)
 
     @property
     def must_remask(self) -> bool:
         """Whether the masks that a client chose must not be seen on the way (RFC 6455, 10.3)."""
         private = self.request.tls or self.channel.provider == "simulator"
-        return not (private or _is_loopback(self.request.host))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return not (private or stays_here(self.channel, self.request))
 
 
 @attrs.frozen
@@ -65,15 +74,29 @@ class Failure:
         why: In a few words, without anything of the upstream's own.
         code: The code of an ``error`` first event.
         timeout: ``first_event_timeout`` or ``opening_timeout``, if that is what passed.
+        status: The HTTP status of a refused upgrade.
+        retry_after: For how long it asked to be left alone, in seconds.
+        is_channels: Whether the channel is to blame, and not what was asked for.
+        says_key: It closed with a code by which its provider refuses keys.
     """
 
     channel: str
     why: str
     code: str | None = None
     timeout: str | None = None
+    status: int | None = None
+    retry_after: float | None = None
+    is_channels: bool = True
+    says_key: bool = False
 
     def __str__(self) -> str:
         return f"{self.channel}: {self.why}"
+
+    @property
+    def refuses_key(self) -> bool:
+        """Whether the upstream said that the key is of no use."""
+        unauthorized = self.status == HTTPStatus.UNAUTHORIZED
+        return unauthorized or self.says_key or self.code in _KEY_CODES
 
 
 class UpstreamOpener:
@@ -83,20 +106,20 @@ class UpstreamOpener:
         failures: The channels that failed so far.
     """
 
-    def __init__(self, room: trio.Nursery, dial: Dial, limits: Limits, timeouts: Timeouts) -> None:
+    def __init__(self, room: trio.Nursery, house: House) -> None:
         """Prepare the opening.
 
         Args:
             room: The nursery that the engine of the leg lives in.
-            dial: How upstreams are reached.
-            limits: Message sizes.
-            timeouts: ``dial``, ``first_event`` and ``opening``.
+            house: What is in force.
         """
         self.failures: list[Failure] = []
         self._room = room
-        self._dial = dial
-        self._limits = limits
-        self._timeouts = timeouts
+        self._house = house
+        self._health = house.health
+        self._generation = house.health.generation
+        self._limits = house.settings.limits
+        self._timeouts = house.settings.timeouts
 
     async def open(self, ticket: Ticket) -> Upstream | Refusal:
         """Try the channels of a ticket in their order.
@@ -104,30 +127,142 @@ class UpstreamOpener:
         Cancelling closes whatever was opened.
         """
         seconds = no_limit_if_zero(self._timeouts.opening)
-        channel = ticket.channels[0]
+        left = list(ticket.channels)
+        channel, since = left[0], trio.current_time()
         with trio.move_on_after(seconds) as scope:
-            for channel in ticket.channels:
-                outcome = await self._try(channel, ticket)
-                if isinstance(outcome, Upstream):
-                    return outcome
-                self.failures.append(outcome)
-                if outcome.code == "invalid_intent":
+            while left:
+                channel, since = self._next_of(left), trio.current_time()
+                upstream = await self._try(channel, ticket)
+                if upstream is not None:
+                    return upstream
+                if self.failures[-1].code == "invalid_intent":
                     return refusals.invalid_intent(ticket.hello.intent or "")
         if scope.cancelled_caught:
+            # A channel for which the others left no time is not to blame.
+            is_channels = not self.failures or trio.current_time() - since >= _FAIR_TRY
             why = f"no answer within {seconds:g} s for all channels"
-            self.failures.append(Failure(channel.name, why, timeout="opening_timeout"))
+            self.failures.append(
+                Failure(channel.name, why, timeout="opening_timeout", is_channels=is_channels)
+            )
+            self._note_failure(channel, self.failures[-1])
         return self._refusal(ticket)
+
+    def _next_of(self, left: list[Channel]) -> Channel:
+        """Take the next channel to try; what has befallen one since the choice counts too."""
+        now = trio.current_time()
+        conditions = (self._health.of(channel.name) for channel in left)
+        well = (index for index, one in enumerate(conditions) if not one.is_doubtful(now))
+        return left.pop(next(well, 0))
 
     def _refusal(self, ticket: Ticket) -> Refusal:
         only = self.failures[0] if len(self.failures) == 1 else None
         if only is not None and only.code == "model_not_found" and ticket.model is not None:
             return refusals.model_unknown(ticket.model)
         tried = "; ".join(map(str, self.failures))
-        cause = self.failures[-1].timeout
-        return refusals.upstream_unavailable(f"No channel could serve. {tried}.", cause)
+        waits = [failure.retry_after or math.inf for failure in self.failures]
+        return refusals.upstream_unavailable(
+            f"No channel could serve. {tried}.",
+            cause=self.failures[-1].timeout,
+            retry_after=None if math.inf in waits else min(waits),
+        )
 
-    async def _try(self, channel: Channel, ticket: Ticket) -> Upstream | Failure:
-        request = upstream_request(channel, model=ticket.model, intent=ticket.hello.intent)
+    async def _try(self, channel: Channel, ticket: Ticket) -> Upstream | None:
+        """Try a channel, with one key after the other; None: it failed."""
+        bar = bar_to(channel, self._health.of(channel.name), trio.current_time())
+        if bar is not None:
+            failure = Failure(channel.name, bar.why, retry_after=bar.seconds, is_channels=False)
+            self.failures.append(failure)
+            return None
+        with ExitStack() as seat:
+            seat.enter_context(self._health.seat(channel.name))
+            with self._probing(channel):
+                outcome = await self._try_keys(channel, ticket)
+            if isinstance(outcome, Failure):
+                self._note_failure(channel, outcome)
+                return None
+            now = trio.current_time()
+            if not self._is_outdated and self._health.note_success(channel.name, now):
+                _logger.info("channel %s is well again", channel.name)
+            outcome.seat.push(seat.pop_all())
+            return outcome
+
+    @property
+    def _is_outdated(self) -> bool:
+        """Whether a reload has renewed the health since, so that this try tells nothing of it."""
+        return self._generation != self._health.generation
+
+    @contextmanager
+    def _probing(self, channel: Channel) -> Iterator[None]:
+        """Be the one that finds out whether a channel is well again, if it had failed."""
+        probes = self._health.note_try(channel.name)
+        try:
+            yield
+        finally:
+            if probes and not self._is_outdated:
+                self._health.note_probe_over(channel.name)
+
+    def _note_failure(self, channel: Channel, failure: Failure) -> None:
+        if self._is_outdated:
+            return
+        keyed = channel.auth != "none"
+        if keyed and failure.refuses_key and self._house.keys.all_refused(channel):
+            if self._health.note_key_refused(channel.name, failure.why):
+                _logger.warning(
+                    "channel %s: its key is refused (%s); it is passed over until a reload",
+                    channel.name,
+                    failure.why,
+                )
+        elif failure.is_channels:
+            seconds = self._health.note_failure(
+                channel.name, failure.why, trio.current_time(), retry_after=failure.retry_after
+            )
+            if seconds is not None:
+                _logger.info(
+                    "channel %s failed (%s); it is passed over for %.0f s",
+                    channel.name,
+                    failure.why,
+                    seconds,
+                )
+
+    async def _try_keys(self, channel: Channel, ticket: Ticket) -> Upstream | Failure:
+        """Try a channel with each of its keys, until one is taken or something else fails."""
+        keys = self._house.keys
+        while True:
+            try:
+                key = await keys.key(channel)
+            except KeyUnavailableError as error:
+                self.failures.append(Failure(channel.name, f"no key: {error}"))
+                return self.failures[-1]
+            outcome = await self._try_key(channel, ticket, key)
+            if isinstance(outcome, Upstream):
+                return outcome
+            if outcome not in self.failures:
+                self.failures.append(outcome)
+            if key is None or not outcome.refuses_key:
+                return outcome
+            keys.refuse(channel, key)
+            if keys.all_refused(channel):
+                return outcome
+            self._tell_of_key(channel, key, outcome)
+
+    def _tell_of_key(self, channel: Channel, key: Secret, failure: Failure) -> None:
+        """Warn once of one key among others; of a key that changes its source tells."""
+        if key not in channel.api_keys or self._is_outdated:
+            return
+        place = channel.api_keys.index(key) + 1
+        if self._health.is_news(f"{channel.name}, key {place}"):
+            _logger.warning(
+                "channel %s: key %d of %d is refused (%s); it is passed over until a reload",
+                channel.name,
+                place,
+                len(channel.api_keys),
+                failure.why,
+            )
+
+    async def _try_key(
+        self, channel: Channel, ticket: Ticket, key: Secret | None
+    ) -> Upstream | Failure:
+        request = upstream_request(channel, key=key, model=ticket.model, intent=ticket.hello.intent)
         dial_seconds = no_limit_if_zero(self._timeouts.dial)
         conversation = _conversation(channel, ticket)
         leg = None
@@ -152,7 +287,7 @@ class UpstreamOpener:
         self, channel: Channel, request: UpstreamRequest, frames: FrameReader
     ) -> Leg | Failure:
         try:
-            stream = await self._dial(channel, request)
+            stream = await self._house.dial(channel, request)
         except (OSError, trio.BrokenResourceError) as error:
             return Failure(channel.name, dial_failure(error))
         try:
@@ -166,7 +301,9 @@ class UpstreamOpener:
             )
         except UpgradeFailedError as error:
             await trio.aclose_forcefully(stream)
-            return Failure(channel.name, str(error))
+            return Failure(
+                channel.name, str(error), status=error.status, retry_after=error.retry_after
+            )
         except BaseException:
             await trio.aclose_forcefully(stream)
             raise
@@ -190,17 +327,37 @@ class UpstreamOpener:
                     code = _error_code(message.payload)
                     if code is None:
                         leg.unread_first(message)
-                        _look_at_dialect(channel, message.payload)
+                        self._look_at_dialect(channel, message.payload)
                         return None
-                    return Failure(channel.name, f"error {code}", code=code)
+                    is_channels = code not in _WISH_CODES
+                    return Failure(
+                        channel.name, f"error {code}", code=code, is_channels=is_channels
+                    )
                 case Close(code=close_code):
-                    return Failure(channel.name, f"closed with {close_code} before the first event")
+                    meaning = channel.close_codes.get(close_code)
+                    return Failure(
+                        channel.name,
+                        f"closed with {close_code} before the first event",
+                        says_key=meaning == "key",
+                        is_channels=meaning not in ("request", "model"),
+                    )
                 case None:
                     return Failure(channel.name, "hung up before the first event")
                 case fault:
                     return Failure(channel.name, f"broke the protocol: {fault.kind.value}")
         why = f"no first event within {seconds:g} s"
         return Failure(channel.name, why, timeout="first_event_timeout")
+
+    def _look_at_dialect(self, channel: Channel, payload: bytes) -> None:
+        """Warn once of an upstream that shows another dialect than its channel has."""
+        shown = dialect_of_first_event(parse_object(payload) or {})
+        if shown not in (None, channel.dialect) and self._health.is_news(channel.name):
+            _logger.warning(
+                "channel %s: its upstream speaks the %s dialect: set dialect = %r",
+                channel.name,
+                shown.name,
+                shown.value,
+            )
 
 
 def _conversation(channel: Channel, ticket: Ticket) -> Conversation:
@@ -211,6 +368,8 @@ def _conversation(channel: Channel, ticket: Ticket) -> Conversation:
         client_dialect=ticket.dialect,
         upstream_dialect=channel.dialect,
         client_was_silent=channel.first_event,
+        drop_fields=channel.drop_fields,
+        mcp=channel.mcp,
     )
 
 
@@ -221,18 +380,6 @@ async def dismiss(leg: Leg) -> None:
     """
     with trio.move_on_after(_GOODBYE, shield=True):
         await leg.close(1000, "")
-
-
-def _look_at_dialect(channel: Channel, payload: bytes) -> None:
-    """Warn of an upstream that shows another dialect than its channel has."""
-    shown = dialect_of_first_event(parse_object(payload) or {})
-    if shown not in (None, channel.dialect):
-        _logger.warning(
-            "channel %s: its upstream speaks the %s dialect: set dialect = %r",
-            channel.name,
-            shown.name,
-            shown.value,
-        )
 
 
 def _error_code(payload: bytes) -> str | None:

@@ -68,14 +68,14 @@ class Forward:
 class Replace:
     """Other messages go on in the message's place; with none of them it is dropped."""
 
-    payloads: tuple[bytes, ...]
+    payloads: tuple[bytes, ...] = attrs.field(repr=False)
 
 
 @attrs.frozen
 class Answer:
     """The message stops here; its sender gets this event."""
 
-    payload: bytes
+    payload: bytes = attrs.field(repr=False)
 
 
 Verdict = Forward | Replace | Answer | Ending
@@ -228,7 +228,7 @@ class Conversation:
             must_be_followed,
             large=large,
             small=(_SMALL_UPSTREAM_EVENTS | from_upstream) - must_be_followed - large,
-            renamed=translator.renamed if translator else {},
+            renamed=translator.renamed_in_passing if translator else {},
         )
 
     def _another_model(self, event: dict[str, Any]) -> Answer:

@@ -59,8 +59,8 @@ class Message:
     """One whole data message that must be read, and the frames it came in."""
 
     opcode: int
-    payload: bytes
-    raw: bytes
+    payload: bytes = attrs.field(repr=False)
+    raw: bytes = attrs.field(repr=False)
 
 
 @attrs.frozen

@@ -188,8 +188,14 @@ def render(tokens: tuple[Token, ...]) -> bytes:
         {key: _thaw(value) for key, value in attrs.asdict(token, recurse=False).items()}
         for token in tokens
     ]
-    said = [{key: value for key, value in row.items() if value not in (None, {})} for row in rows]
+    said = [
+        {key: value for key, value in row.items() if _says_something(key, value)} for row in rows
+    ]
     return (_HEADER + tomli_w.dumps({"tokens": said})).encode()
+
+
+def _says_something(key: str, value: object) -> bool:
+    return value not in (None, {}) and (key, value) != ("channels", [])
 
 
 def _broken_rules(tokens: list[Token]) -> Iterator[str]:

@@ -153,6 +153,8 @@ class MemoryTokenStore:
         models: Iterable[str] = (),
         default_model: str | None = None,
         client_dialect: ClientDialect | None = None,
+        channels: Iterable[str] = (),
+        transcription_channel: str | None = None,
         expires: datetime | None = None,
     ) -> tuple[Token, Secret]:
         """Make a token; its secret is returned here and kept nowhere.
@@ -163,6 +165,9 @@ class MemoryTokenStore:
             models: The models it may use; empty: any.
             default_model: The model of a client that names none; None: the proxy's own.
             client_dialect: The dialect of its clients; None: as the proxy has it.
+            channels: The channels it may use, by name; empty: any.
+            transcription_channel: The channel of its transcription sessions; None: as the
+                proxy has it.
             expires: From when on it lets nobody in (with an offset); None: never.
 
         Raises:
@@ -180,6 +185,8 @@ class MemoryTokenStore:
             models=tuple(models),
             default_model=default_model,
             client_dialect=client_dialect,
+            channels=tuple(channels),
+            transcription_channel=transcription_channel,
         )
         self._change(lambda table: table.adding(token))
         return token, secret

@@ -40,6 +40,8 @@ class Token:
         models: The models it may use; empty: any.
         default_model: The model of a client that names none; None: the proxy's own.
         client_dialect: The dialect of its clients; None: as the proxy has it.
+        channels: The channels it may use, by name; empty: any.
+        transcription_channel: The channel of its transcription sessions; None: as the proxy has it.
         limits: Limits of this token, kept as they are written.
         budget: The budget of this token, kept as it is written.
     """
@@ -53,6 +55,8 @@ class Token:
     models: tuple[str, ...] = ()
     default_model: str | None = None
     client_dialect: ClientDialect | None = None
+    channels: tuple[str, ...] = ()
+    transcription_channel: str | None = None
     limits: Mapping[str, object] = attrs.field(default=_NOTHING, hash=False)
     budget: Mapping[str, object] = attrs.field(default=_NOTHING, hash=False)
 
@@ -135,6 +139,13 @@ def models_problem(models: tuple[str, ...], default_model: str | None) -> str | 
     return f"the default model {default_model!r} is not among the models {', '.join(models)}"
 
 
+def channels_problem(channels: tuple[str, ...]) -> str | None:
+    """Return why these cannot be the names of channels, or None if they can."""
+    if all(name and name.isprintable() for name in channels):
+        return None
+    return "a channel's name must not be empty, and must have no control characters"
+
+
 def client_dialect_problem(client_dialect: str | None) -> str | None:
     """Return why this cannot be the dialect of a token's clients, or None if it can."""
     choices = get_args(ClientDialect)
@@ -151,5 +162,9 @@ def problems(token: Token) -> list[tuple[str, str]]:
         "sha256": None if _HASH.fullmatch(token.sha256) else "must be 64 digits 0-9 a-f",
         "models": models_problem(token.models, token.default_model),
         "client_dialect": client_dialect_problem(token.client_dialect),
+        "channels": channels_problem(token.channels),
+        "transcription_channel": channels_problem(
+            () if token.transcription_channel is None else (token.transcription_channel,)
+        ),
     }
     return [(field, reason) for field, reason in found.items() if reason is not None]

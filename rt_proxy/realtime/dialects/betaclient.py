@@ -168,13 +168,13 @@ class BetaClientTranslator(Translator):
         """Drop an event that Beta does not have: clients with a closed set would fail."""
         yield from ()
 
-    renamed: ClassVar[Mapping[str, str]] = {
+    renamed_in_passing: ClassVar[Mapping[str, str]] = {
         f"response.output_{what}.{step}": f"response.{what}.{step}"
         for what in ("text", "audio", "audio_transcript")
         for step in ("delta", "done")
     }
     upstream_handlers: ClassVar[Mapping[str, Handler]] = {
-        **rename_events(renamed),
+        **rename_events(renamed_in_passing),
         "session.created": _session_created,
         "session.updated": _session_updated,
         "conversation.created": _conversation_created,

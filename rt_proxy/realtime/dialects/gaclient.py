@@ -155,13 +155,13 @@ class GaClientTranslator(Translator):
     def _error(self, members: Members) -> Iterator[Members]:
         yield edit_param(members, param_to_ga)
 
-    renamed: ClassVar[Mapping[str, str]] = {
+    renamed_in_passing: ClassVar[Mapping[str, str]] = {
         f"response.{what}.{step}": f"response.output_{what}.{step}"
         for what in ("text", "audio", "audio_transcript")
         for step in ("delta", "done")
     }
     upstream_handlers: ClassVar[Mapping[str, Handler]] = {
-        **rename_events(renamed),
+        **rename_events(renamed_in_passing),
         "session.created": _session_shown,
         "session.updated": _session_shown,
         "transcription_session.created": _session_shown,

@@ -26,12 +26,12 @@ class Translator:
     Attributes:
         client_handlers: Client events that may become others, and what becomes of each.
         upstream_handlers: Upstream events that may become others, and what becomes of each.
-        renamed: Upstream events of which the type alone changes -> their other type.
+        renamed_in_passing: Upstream events of which the type alone changes -> their other type.
     """
 
     client_handlers: ClassVar[Mapping[str, Handler]]
     upstream_handlers: ClassVar[Mapping[str, Handler]]
-    renamed: ClassVar[Mapping[str, str]]
+    renamed_in_passing: ClassVar[Mapping[str, str]]
 
     def from_client(self, text: str) -> tuple[str, ...] | Untranslated:
         """Return what the upstream gets in place of a client event.

@@ -58,7 +58,7 @@ class Prompt(ApiObject):
 
     id: str
     version: str | Missing | None = MISSING
-    variables: JsonObject | Missing | None = MISSING
+    variables: JsonObject | Missing | None = attrs.field(default=MISSING, repr=False)
 
 
 @attrs.frozen(kw_only=True)

@@ -70,7 +70,7 @@ class McpTool(ApiObject):
 
     type: ClassVar[Literal["mcp"]] = "mcp"
     server_label: str
-    server_url: str | Missing | None = MISSING
+    server_url: str | Missing | None = attrs.field(default=MISSING, repr=False)
     connector_id: str | Missing | None = MISSING
     tunnel_id: str | Missing | None = MISSING
     authorization: str | Missing | None = attrs.field(default=MISSING, repr=False)
