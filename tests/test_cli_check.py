@@ -127,6 +127,50 @@ def test_no_config_file() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--live", "--explain", "a"], "give --live or --explain, not both"),
+        (["--json"], "--json goes with --live or --explain"),
+        (["--transcription"], "--transcription goes with --live or --explain"),
+        (["--live", "--token", "alice"], "--token goes with --explain"),
+        (["--explain", "a", "--model", "b"], "--model goes with --live"),
+        (["--live", "--model", "a", "--transcription"], "name no model; leave out --model"),
+        (["--live", "--model", ""], "it must not be empty"),
+        (["--explain", "a\x1b[2J"], "it must not have control characters"),
+        (["--live", "--model", "\udcff"], "it must not have control characters"),
+    ],
+)
+def test_wrong_arguments(arguments: list[str], problem: str) -> None:
+    """Options without a meaning are refused with status 2, before anything is read."""
+    result = run("nonsense", *arguments)
+
+    assert problem in result.stderr
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_help() -> None:
+    """The help has examples, and the exit statuses of each way."""
+    text = " ".join(CliRunner().invoke(check, ["--help"]).stdout.split())
+
+    for words in (
+        "rt-proxy check --live rt-proxy check",
+        "rt-proxy check --explain gpt-realtime-2.1 --token alice",
+        "--explain [MODEL]",
+        "130 stopped with Ctrl-C",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize("option", ["--live", "--explain"])
+def test_problems_come_first(option: str) -> None:
+    """With a config that is wrong nothing is dialled or explained."""
+    result = run(GOOD + "weight = 0\n", option)
+
+    assert result.stderr.startswith("config.toml: channels[1].weight: must be at least 1")
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
 def test_changes_nothing(tmp_path: Path) -> None:
     """No token file and nothing else is made."""
     run(GOOD)
@@ -192,6 +236,37 @@ class TestTls:
         [line] = run(GOOD + TLS).stderr.splitlines()
 
         assert line.endswith("key.pem is encrypted; it is needed without a passphrase")
+
+
+class TestChannelFiles:
+    """The files of channels, which serve would read at the first dial."""
+
+    CHANNEL = (
+        '[[channels]]\nname = "own"\nprovider = "openai"\nmodels = ["c"]\napi_key = "sk-hush"\n'
+        'ca_file = "ca.pem"\nclient_cert = { cert = "cert.pem", key = "key.pem" }\n'
+    )
+
+    def test_good(self) -> None:
+        """An authority and a certificate with its key are good."""
+        write_certificate()
+        trustme.CA().cert_pem.write_to_path("ca.pem")
+
+        assert run(GOOD + self.CHANNEL).exit_code == 0
+
+    def test_missing(self) -> None:
+        """Each file that cannot be read is named with its place."""
+        assert_problems(
+            run(GOOD + self.CHANNEL),
+            *(
+                f"channels[2].{place}: {Path.cwd()}/{file} cannot be read: "
+                "No such file or directory"
+                for place, file in (
+                    ("ca_file", "ca.pem"),
+                    ("client_cert.cert", "cert.pem"),
+                    ("client_cert.key", "key.pem"),
+                )
+            ),
+        )
 
 
 class TestTokens:

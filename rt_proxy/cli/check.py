@@ -1,35 +1,133 @@
-"""``rt-proxy check``: would ``serve`` start with this config file?"""
+"""``rt-proxy check``: would ``serve`` start with this config file, and what would it do?"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
+from rt_proxy.cli.explain import print_explanation
 from rt_proxy.cli.help import config_option, examples
+from rt_proxy.cli.live import print_live
 from rt_proxy.cli.outcome import fail_by_config
 from rt_proxy.configfile import load_settings, not_in_force
 from rt_proxy.errors import SettingsError, TokenStoreError
-from rt_proxy.listener.certificate import certificate_problems
+from rt_proxy.listener.certificate import certificate_problems, upstream_file_problems
 from rt_proxy.settings import Settings
 from rt_proxy.tokens.file import FileTokenStore
 
+#: What ``--explain`` has for a model where none is given.
+_NO_MODEL = ""
+
+
+def _visible(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """Take a name that can be printed; where it may be left out, it may be empty."""
+    if name and not name.isprintable():
+        raise click.BadParameter("it must not have control characters")
+    return name
+
+
+def _not_empty(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    if name == "":
+        raise click.BadParameter("it must not be empty")
+    return _visible(context, option, name)
+
 
 @click.command(
-    epilog=examples("rt-proxy check", "rt-proxy check --config /etc/rt-proxy/config.toml")
+    epilog=examples(
+        "rt-proxy check",
+        "rt-proxy check --config /etc/rt-proxy/config.toml",
+        "rt-proxy check --live",
+        "rt-proxy check --live --model gpt-realtime-2.1 --json",
+        "rt-proxy check --explain gpt-realtime-2.1 --token alice",
+        "rt-proxy check --explain --transcription",
+    )
 )
+@click.option("--live", is_flag=True,
+              help="Open a session on every channel, with each of its keys, "
+              "and close it at once.")  # fmt: skip
+@click.option("--explain", "explained", metavar="[MODEL]", is_flag=False, flag_value=_NO_MODEL,
+              callback=_visible,
+              help="Say which channels a client is served by that asks for MODEL, and why not by "
+              "the others; without MODEL: a client that names none.")  # fmt: skip
+@click.option("--token", "token_name", metavar="NAME|ID",
+              help="With --explain: the client's token, by its name or its id.  "
+              "[default: one that may use everything]")  # fmt: skip
+@click.option("--model", callback=_not_empty,
+              help="With --live: what to ask for on channels that serve it.  "
+              "[default: a model of each channel]")  # fmt: skip
+@click.option("--transcription", is_flag=True,
+              help="With --live or --explain: it is about transcription sessions.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="With --live or --explain: print JSON.")
 @config_option
-def check(path: Path) -> None:
+def check(
+    live: bool,
+    explained: str | None,
+    token_name: str | None,
+    model: str | None,
+    transcription: bool,
+    as_json: bool,
+    path: Path,
+) -> None:
     """Check the config file and what it names, and change nothing.
 
     All is well: one line on stdout and exit status 0.
     Else one line for each problem, with its place in the file, on stderr and exit status 1.
+
+    --live opens a session on every channel, all side by side, as the proxy would, and prints
+    how long each step took. Nothing is said in it. Exit status: 0 all were opened; 1 one was
+    not; 130 stopped with Ctrl-C.
+
+    --explain dials nothing. Exit status: 0 there is a channel; 1 the client is refused, and
+    the refusal is printed. What a running proxy knows of failures is not in it.
     """
+    _check_arguments(
+        live=live,
+        explain=explained is not None,
+        of_explain={"--token": token_name is not None},
+        of_live={"--model": model is not None},
+        of_both={"--transcription": transcription, "--json": as_json},
+    )
+    if model is not None and transcription:
+        raise click.UsageError("--transcription sessions name no model; leave out --model")
     try:
         settings = load_settings(path, inspect=_file_problems)
     except SettingsError as error:
         fail_by_config(error)
-    click.echo(f"{path}: ok, {summary(settings)}")
+    if live:
+        print_live(settings, model=model, transcription=transcription, as_json=as_json)
+    elif explained is not None:
+        print_explanation(
+            settings,
+            path,
+            model=explained or None,
+            token_name=token_name,
+            transcription=transcription,
+            as_json=as_json,
+        )
+    else:
+        click.echo(f"{path}: ok, {summary(settings)}")
+
+
+def _check_arguments(
+    *,
+    live: bool,
+    explain: bool,
+    of_explain: Mapping[str, bool],
+    of_live: Mapping[str, bool],
+    of_both: Mapping[str, bool],
+) -> None:
+    """Refuse options that have no meaning beside the others."""
+    if live and explain:
+        raise click.UsageError("give --live or --explain, not both")
+    for needed, is_there, options in (
+        ("--explain", explain, of_explain),
+        ("--live", live, of_live),
+        ("--live or --explain", live or explain, of_both),
+    ):
+        for option, is_given in options.items():
+            if is_given and not is_there:
+                raise click.UsageError(f"{option} goes with {needed}")
 
 
 def summary(settings: Settings) -> str:
@@ -58,6 +156,10 @@ def _file_problems(settings: Settings) -> Iterator[str]:
     """Look at the files that serve would read."""
     if settings.listen.tls is not None:
         yield from certificate_problems(settings.listen.tls)
+    for index, channel in enumerate(settings.channels):
+        yield from upstream_file_problems(
+            channel.ca_file, channel.client_cert, f"channels[{index}]."
+        )
     yield from _tokens_problems(settings.tokens.file)
 
 
