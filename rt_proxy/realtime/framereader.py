@@ -228,7 +228,7 @@ class FrameReader:
                     continue
                 if isinstance(reads, Splice) and first > FIN and frame_end <= end:
                     segments.append(data[run_start:position])
-                    segments += _spliced_head(first, data, start, frame_end, reads)
+                    segments.append(_spliced_head(first, data, start, frame_end, reads))
                     run_start = start + reads.end
                     events += 1
                     position = frame_end
@@ -449,11 +449,8 @@ class FrameReader:
         return read_close(payload, raw) if opcode == CLOSE else Control(opcode, payload, raw)
 
 
-def _spliced_head(
-    first: int, data: bytes, start: int, frame_end: int, splice: Splice
-) -> tuple[bytes, bytes, bytes]:
+def _spliced_head(first: int, data: bytes, start: int, frame_end: int, splice: Splice) -> bytes:
     """Return what takes the place of a whole frame up to the end of the replaced bytes."""
-    replacement = splice.replacement
-    length = frame_end - start - (splice.end - splice.start) + len(replacement)
-    header = build_header(first, length, None)
-    return header, data[start : start + splice.start], replacement
+    begin, end, replacement = splice
+    length = frame_end - start - end + begin + len(replacement)
+    return build_header(first, length, None) + data[start : start + begin] + replacement

@@ -21,6 +21,7 @@ _START = re.compile(
     rb'(?:"event_id"%(s)s:%(s)s"[^"\\]*"%(s)s,%(s)s)?'
     rb'"type"%(s)s:%(s)s"([^"\\]*)"' % {b"s": _SPACE}
 )
+_NO_SPLICE = Splice(0, 0, b"")
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -38,7 +39,7 @@ class Lanes:
     object is no event and goes on unread: the other side is the judge of it.
     """
 
-    __slots__ = ("_names", "_reads")
+    __slots__ = ("_last", "_names", "_reads")
 
     def __init__(self, read: Iterable[str] = ()) -> None:
         self.lay(read)
@@ -63,16 +64,19 @@ class Lanes:
         self._reads |= dict.fromkeys((kind.encode() for kind in large), "large")
         self._reads |= dict.fromkeys((kind.encode() for kind in small), "small")
         self._names = {old.encode(): new.encode() for old, new in renamed.items()}
+        self._last = _NO_SPLICE
 
     def __call__(self, start: bytes, enough: bool) -> Reads:
         """Say what happens to a message that starts so; None: too short to tell."""
         found = _START.match(start)
         if found is not None:
-            kind = found[1]
-            name = self._names.get(kind)
-            if name is not None:
-                return Splice(found.start(1), found.end(1), name)
-            return self._reads.get(kind, False)
+            name = self._names.get(found[1])
+            if name is None:
+                return self._reads.get(found[1], False)
+            # Neighbouring deltas are alike, and a value that is there costs nothing to make.
+            if self._last.replacement is not name or self._last.start != found.start(1):
+                self._last = Splice(*found.span(1), name)
+            return self._last
         if not enough:
             return None
         return start.lstrip(b" \t\r\n")[:1] in (b"{", b"")
