@@ -13,12 +13,21 @@ from random import Random
 
 import trio
 
-from rt_proxy.channels import Channel, UpstreamRequest, make_channels
+from rt_proxy.channels import Channel, Health, UpstreamRequest, make_channels
 from rt_proxy.errors import SettingsError
 from rt_proxy.listener.addresses import parse_networks
 from rt_proxy.listener.dial import Dial, TcpDial
-from rt_proxy.listener.gate import Gate, House
-from rt_proxy.listener.listen import Listener, addresses_of, open_listeners, serve_listeners
+from rt_proxy.listener.gate import Gate
+from rt_proxy.listener.house import House
+from rt_proxy.listener.keys import Keys
+from rt_proxy.listener.listen import (
+    addresses_of,
+    doors,
+    open_listeners,
+    probe_when_silent,
+    serve_listeners,
+)
+from rt_proxy.listener.livecertificate import LiveCertificate
 from rt_proxy.listener.roster import Roster
 from rt_proxy.observe import SessionRecord, log_session
 from rt_proxy.realtime import closing
@@ -54,6 +63,8 @@ class Proxy:
 
     #: Where its tasks live while it is at work.
     _nursery: trio.Nursery
+    #: Of its own listeners, where they have one.
+    _certificate: LiveCertificate | None = None
 
     def __init__(
         self,
@@ -66,18 +77,17 @@ class Proxy:
         self.addresses: tuple[str, ...] = ()
         self._own_tokens = tokens
         self._file_tokens: FileTokenStore | None = None
-        self._dial_network = dial or TcpDial()
+        self._dial_network = dial or TcpDial(keepalive=settings.timeouts.tcp_keepalive)
         self._on_session_end = on_session_end
         self._roster = Roster()
         self._visits: set[trio.CancelScope] = set()
         self._closed = False
         self._drained = trio.Event()
+        random = Random()  # noqa: S311 - it spreads load, it protects nothing
+        self._health = Health(settings.health, random)
         self._house = self._make_house(settings)
         self._gate = Gate(
-            self._roster,
-            lambda: self._house,
-            on_session_end=self._report,
-            random=Random(),  # noqa: S311 - it spreads load, it protects nothing
+            self._roster, lambda: self._house, on_session_end=self._report, random=random
         )
 
     @property
@@ -100,6 +110,7 @@ class Proxy:
             if self._closed:
                 visit.cancel("the proxy is closed")
             self._visits.add(visit)
+            probe_when_silent(stream, self._house.settings.timeouts.tcp_keepalive)
             try:
                 await self._gate.handle(stream)
             finally:
@@ -108,13 +119,19 @@ class Proxy:
     def reload(self, settings: Settings) -> None:
         """Put new settings in force for newcomers; live sessions keep theirs.
 
-        The listener stays as it is: ``listen.host``, ``port`` and ``tls`` need a restart.
+        The certificate of ``serve`` is read again, for new connections. Else the listener
+        stays as it is: ``listen.host``, ``port``, and TLS or not, need a restart.
 
         Raises:
+            ListenError: The certificate cannot be used; the old one and all settings stay.
             SettingsError: The settings are wrong; the old ones stay in force.
             TokenStoreError: The token file cannot be read; the old settings stay in force.
         """
-        self._house = self._make_house(settings)
+        house = self._make_house(settings)
+        if self._certificate is not None and settings.listen.tls is not None:
+            self._certificate.renew(settings.listen.tls)
+        self._house = house
+        self._health.renew(settings.health)
 
     async def drain(self, seconds: float = 20) -> bool:
         """Let no newcomers in, and wait until the present clients have left.
@@ -180,6 +197,8 @@ class Proxy:
             trusted_proxies=parse_networks(settings.listen.trusted_proxies),
             tokens=self._tokens_of(settings.tokens.file),
             dial=self._dial,
+            keys=Keys(),
+            health=self._health,
         )
 
     def _tokens_of(self, file: Path) -> TokenStore:
@@ -269,6 +288,7 @@ async def serve(
     tokens: TokenStore | None = None,
     dial: Dial | None = None,
     on_session_end: OnSessionEnd | None = None,
+    listeners: Sequence[trio.SocketListener] | None = None,
     task_status: trio.TaskStatus[Proxy] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Listen where the settings say, and serve until drained or cancelled.
@@ -282,6 +302,8 @@ async def serve(
         tokens: A token store; default: the file of the settings.
         dial: How upstreams are reached; default: TCP, and TLS with the system's certificates.
         on_session_end: Called with each session's record; it must not block.
+        listeners: Listen here, and not on the host and port of the settings, whose TLS is in
+            force all the same; they are closed in the end.
         task_status: Set by ``nursery.start``.
 
     Raises:
@@ -289,23 +311,29 @@ async def serve(
         SettingsError: The settings are wrong.
         TokenStoreError: The token file cannot be read.
     """
-    listeners = await open_listeners(settings.listen)
+    opened = listeners or ()
+    tls = settings.listen.tls
     try:
+        certificate = None if tls is None else LiveCertificate(tls)
+        if listeners is None:
+            opened = await open_listeners(settings.listen)
         async with open_proxy(
             settings, tokens=tokens, dial=dial, on_session_end=on_session_end
         ) as proxy:
-            proxy.addresses = addresses_of(listeners, tls=settings.listen.tls is not None)
-            async with trio.open_nursery() as visitors, trio.open_nursery() as doors:
-                doors.start_soon(serve_listeners, listeners, visitors, proxy.handle_stream)
+            proxy.addresses = addresses_of(opened, tls=tls is not None)
+            proxy._certificate = certificate  # noqa: SLF001 - the listeners are its own here
+            async with trio.open_nursery() as visitors, trio.open_nursery() as entrance:
+                entries = doors(opened, certificate)
+                entrance.start_soon(serve_listeners, entries, visitors, proxy.handle_stream)
                 task_status.started(proxy)
                 await proxy.wait_drained()
-                doors.cancel_scope.cancel("drained")
+                entrance.cancel_scope.cancel("drained")
                 visitors.cancel_scope.cancel("drained")
     finally:
         with trio.CancelScope(shield=True):  # closing a listener cannot block
-            await _close_all(listeners)
+            await _close_all(opened)
 
 
-async def _close_all(listeners: Sequence[Listener]) -> None:
+async def _close_all(listeners: Sequence[trio.SocketListener]) -> None:
     for listener in listeners:
         await listener.aclose()

@@ -32,11 +32,14 @@ STOREYS = {
     "listener": 4,
     "configfile": 5,
     "configtypes": 5,
+    "configwatch": 5,
     "simulated": 5,
     "client": 5,
     "clientturn": 5,
     "events": 5,
+    "livecheck": 5,
     "proxy": 5,
+    "settingsdiff": 5,
     "cli": 6,
 }
 #: Above all storeys: the public names, and ``python -m``.
@@ -47,15 +50,16 @@ TOGETHER = [
     {"configfile", "configtypes"},
     {"client", "clientturn"},
     {"proxy", "simulated"},
+    {"livecheck", "simulated"},
 ]
 
 #: By which modules each third-party library enters; a name that ends with a dot is a room.
 DOORS = {
     "attrs": ("",),
-    "trio": ("tokens.", "session.", "listener.", "simulator.", "simulated", "client", "proxy",
-             "cli."),
+    "trio": ("tokens.", "session.", "listener.", "simulator.", "simulated", "client",
+             "livecheck", "proxy", "cli."),
     "trio_websocket": ("session.wslegs",),
-    "h11": ("listener.head",),
+    "h11": ("listener.head", "listener.connectproxy"),
     "click": ("cli.",),
     "cattrs": ("realtime.codec", "configfile", "configtypes", "tokens.file"),
     "tomli_w": ("tokens.file", "cli.init"),

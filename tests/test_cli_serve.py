@@ -4,6 +4,9 @@ import json
 import re
 import signal
 import socket
+import ssl
+import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -23,11 +26,13 @@ DRAIN_NOW = "[timeouts]\ndrain = 0.2\n\n"
 
 
 @contextmanager
-def session(served: Served, token: str = "") -> Iterator[ClientConnection]:
+def session(
+    served: Served, token: str = "", ssl: ssl.SSLContext | None = None
+) -> Iterator[ClientConnection]:
     """Hold a session that has begun."""
     headers = {"Authorization": f"Bearer {token or served.token}"}
     with connect(
-        served.websocket_url, additional_headers=headers, open_timeout=PATIENCE
+        served.websocket_url, additional_headers=headers, open_timeout=PATIENCE, ssl=ssl
     ) as connection:
         assert receive(connection)["type"] == "session.created"
         yield connection
@@ -192,6 +197,105 @@ def test_second_signal(serve: Serve, slow: str) -> None:
     assert served.wait() == 3
 
 
+def test_session_that_ends_in_a_drain(serve: Serve, slow: str) -> None:
+    """A client that hangs up in the midst of its response has left by itself: status 0."""
+    served = serve(slow)
+    with session(served) as connection:
+        ask(connection, words=70)
+        served.signal(signal.SIGTERM)
+        served.stderr.wait_for("draining")
+
+    assert served.wait() == 0
+
+
+@pytest.mark.log_says("cutting")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_many_signals(serve: Serve, slow: str, number: signal.Signals) -> None:
+    """However often it is told to stop, up to its last moment, the status says that it cut."""
+    served = serve(slow)
+    with session(served) as connection:
+        ask(connection, words=70)
+        storm(served, number)
+
+    assert served.wait() == 3
+    assert "Traceback" not in served.stderr.text
+
+
+def storm(served: Served, number: signal.Signals) -> None:
+    """Send a signal some hundred times a second until the process has ended."""
+    for _ in range(1000 * PATIENCE):
+        with suppress(subprocess.TimeoutExpired):
+            served.process.wait(0.001)
+            return
+        served.signal(number)
+    pytest.fail("it did not end")
+
+
+def test_many_reloads(serve: Serve) -> None:
+    """Reloads without end, before, during and after the drain, disturb nobody."""
+    served = serve()
+    with session(served) as connection:
+        for _ in range(20):
+            served.signal(signal.SIGHUP)
+        ask(connection, words=1)
+        served.signal(signal.SIGTERM)
+        storm(served, signal.SIGHUP)
+
+    assert served.wait() == 0
+    assert "reloaded" in served.stderr.text
+
+
+@contextmanager
+def opening(serve: Serve) -> Iterator[tuple[Served, socket.socket, list[str]]]:
+    """Have a client whose upstream has been dialled and says nothing yet; how it ends is noted."""
+    ended: list[str] = []
+
+    def visit() -> None:
+        try:
+            with session(served):
+                ended.append("let in")
+        except InvalidStatus as refused:
+            ended.append(str(refused.response.status_code))
+        except AssertionError:
+            ended.append("refused")
+
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        url = f"ws://127.0.0.1:{upstream.getsockname()[1]}"
+        channel = f'provider = "compatible"\nbase_url = "{url}"\nauth = "none"'
+        served = serve(SIMULATOR.replace('provider = "simulator"', channel))
+        client = threading.Thread(target=visit)
+        client.start()
+        upstream.settimeout(PATIENCE)
+        dialled, _ = upstream.accept()
+        with dialled:
+            yield served, dialled, ended
+        client.join(PATIENCE)
+
+
+@pytest.mark.log_says("session ended", "channel")
+def test_drain_of_an_opening(serve: Serve) -> None:
+    """A client whose upstream is being opened is waited for; it fails by itself, status 0."""
+    with opening(serve) as (served, dialled, ended):
+        served.signal(signal.SIGTERM)
+        served.stderr.wait_for("draining")
+        dialled.close()
+        assert served.wait() == 0
+
+    assert ended == ["refused"]
+
+
+@pytest.mark.log_says("cutting", "session ended")
+def test_cut_of_an_opening(serve: Serve) -> None:
+    """A client whose upstream is being opened is told 503 when it is cut, status 3."""
+    with opening(serve) as (served, _, ended):
+        served.signal(signal.SIGTERM)
+        served.stderr.wait_for("draining")
+        served.signal(signal.SIGINT)
+        assert served.wait() == 3
+
+    assert ended == ["503"]
+
+
 def test_restart_after_a_kill(serve: Serve) -> None:
     """After kill -9 in the midst of a session the same command starts on the same port."""
     killed = serve()
@@ -236,6 +340,70 @@ def test_reload_of_a_bad_file(serve: Serve) -> None:
     assert models(served) == ["gpt-realtime-2.1"]
     with session(served):
         pass
+
+
+def test_change_of_the_file(serve: Serve) -> None:
+    """A change of the file is taken up without a signal, and the log says what differs."""
+    served = serve(SIMULATOR.replace('"*"', '"gpt-realtime-2.1"'))
+    with session(served) as connection:
+        new = served.config.with_name("new.toml")
+        new.write_text(SIMULATOR.replace('"*"', '"another"') + "\n[timeouts]\ndrain = 30\n")
+        new.replace(served.config)
+        told = served.stderr.wait_for("reloaded.*\n")[0]
+        ask(connection, words=1)
+
+    assert "channels[simulator].models.another added" in told
+    assert "timeouts.drain: 20 -> 30" in told
+    assert models(served) == ["another"]
+
+
+@pytest.mark.parametrize("how", ["signal", "by itself"])
+def test_renewed_certificate(serve: Serve, tmp_path: Path, how: str) -> None:
+    """A renewed certificate is shown to newcomers, and a session that lives goes on."""
+    old, new = trustme.CA(), trustme.CA()
+    issue(old, tmp_path)
+    tls = 'tls = { cert = "cert.pem", key = "key.pem" }'
+    served = serve(SIMULATOR.replace("port = 0", f"port = 0\n{tls}"))
+    with session(served, ssl=trusting(old)) as connection:
+        issue(new, tmp_path)
+        if how == "signal":
+            served.signal(signal.SIGHUP)
+        told = served.stderr.wait_for("reloaded.*\n")[0]
+        with session(served, ssl=trusting(new)):
+            pass
+        with pytest.raises(ssl.SSLCertVerificationError), session(served, ssl=trusting(old)):
+            pass
+        ask(connection, words=1)
+
+    assert f"{tmp_path}/cert.pem; {tmp_path}/key.pem" in told
+
+
+@pytest.mark.log_says("not reloaded")
+def test_broken_certificate(serve: Serve, tmp_path: Path) -> None:
+    """A certificate whose key does not fit is told of, and newcomers are shown the old one."""
+    authority = trustme.CA()
+    issue(authority, tmp_path)
+    tls = 'tls = { cert = "cert.pem", key = "key.pem" }'
+    served = serve(SIMULATOR.replace("port = 0", f"port = 0\n{tls}"))
+    trustme.CA().issue_cert("x").private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    served.stderr.wait_for(r"not reloaded.*listen\.tls\.key.* is not the key of the certificate")
+
+    with session(served, ssl=trusting(authority)):
+        pass
+
+
+def issue(authority: trustme.CA, folder: Path) -> None:
+    """Write a certificate for this machine, and its key."""
+    leaf = authority.issue_cert("127.0.0.1")
+    leaf.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    leaf.private_key_pem.write_to_path(str(folder / "key.pem"))
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    """Return what a client has that trusts one authority alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(context)
+    return context
 
 
 @pytest.mark.log_says("change only at a restart")

@@ -1,7 +1,10 @@
 """Listeners: addresses, and what goes on when they are closed."""
 
 import re
+import socket
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,15 @@ from conftest import Serve
 from openai import DefaultHttpxClient, OpenAI
 
 from rt_proxy.errors import ListenError
-from rt_proxy.listener.listen import addresses_of, open_listeners, serve_listeners
+from rt_proxy.listener.listen import (
+    addresses_of,
+    doors,
+    open_listeners,
+    peer_address,
+    probe_when_silent,
+    serve_listeners,
+)
+from rt_proxy.session.direct import direct
 from rt_proxy.settings import ListenSettings, TlsSettings
 
 ANY_PORT = ListenSettings(port=0)
@@ -30,10 +41,10 @@ def tls(tmp_path: Path) -> TlsSettings:
     return files
 
 
-async def addresses(settings: ListenSettings) -> tuple[str, ...]:
+async def addresses(settings: ListenSettings, *, tls: bool = False) -> tuple[str, ...]:
     """Return where the listeners of these settings are reached."""
     listeners = await open_listeners(settings)
-    found = addresses_of(listeners, tls=settings.tls is not None)
+    found = addresses_of(listeners, tls=tls)
     for listener in listeners:
         await listener.aclose()
     return found
@@ -56,11 +67,23 @@ async def test_ipv6() -> None:
     assert re.fullmatch(r"http://\[::1\]:[1-9]\d*", address)
 
 
-async def test_tls_address(tls: TlsSettings) -> None:
+async def test_tls_address() -> None:
     """With a certificate the address is https."""
-    (address,) = await addresses(ListenSettings(port=0, tls=tls))
+    (address,) = await addresses(ANY_PORT, tls=True)
 
     assert address.startswith("https://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [("{}/rt.sock", "unix:{}/rt.sock"), ("\0rt-{}", "unix:@rt-{}")]
+)
+async def test_unix_address(tmp_path: Path, name: str, address: str) -> None:
+    """A Unix socket that was handed over is told by its path, an abstract one with @."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(name.format(tmp_path))
+        listening.listen()
+        async with trio.SocketListener(trio.socket.from_stdlib_socket(listening)) as listener:
+            assert addresses_of([listener], tls=False) == (address.format(tmp_path),)
 
 
 async def test_port_in_use() -> None:
@@ -103,17 +126,66 @@ async def test_closing_the_listeners_leaves_the_visitors() -> None:
     port = int(addresses_of([listener], tls=False)[0].rpartition(":")[2])
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as visitors:
-            async with trio.open_nursery() as doors:
-                doors.start_soon(serve_listeners, [listener], visitors, echo)
+            async with trio.open_nursery() as entrance:
+                entrance.start_soon(serve_listeners, doors([listener], None), visitors, echo)
                 visitor = await trio.open_tcp_stream("127.0.0.1", port)
                 await came.wait()
-                doors.cancel_scope.cancel()
+                entrance.cancel_scope.cancel()
             with pytest.raises(OSError, match="all attempts to connect"):
                 await trio.open_tcp_stream("127.0.0.1", port)
             go_on.set()
             await visitor.send_all(b"still here")
             assert await visitor.receive_some() == b"still here"
             await visitor.aclose()
+
+
+# What is asked of a connection
+
+
+@asynccontextmanager
+async def connection() -> AsyncIterator[trio.SocketStream]:
+    """Give a TCP connection as it is accepted."""
+    (listener,) = await open_listeners(ANY_PORT)
+    async with listener:
+        port = listener.socket.getsockname()[1]
+        async with await trio.open_tcp_stream("127.0.0.1", port), await listener.accept() as stream:
+            yield stream
+
+
+def idle_time(stream: trio.SocketStream) -> int:
+    """Return after how long the system probes a connection; 0: never."""
+    probes = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    return stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) if probes else 0
+
+
+@pytest.mark.parametrize(("seconds", "idle"), [(60, 60), (0.5, 1), (0, 0)])
+async def test_probes(seconds: float, idle: int) -> None:
+    """A silent TCP client is probed as set, on whatever streams its connection lies."""
+    async with connection() as stream:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        probe_when_silent(trio.SSLStream(direct(stream), context, server_side=True), seconds)
+
+        assert idle_time(stream) == idle
+
+
+async def test_nothing_to_probe() -> None:
+    """A stream that is closed, is no TCP connection or no socket at all is left alone."""
+    async with connection() as stream:
+        await stream.aclose()
+        probe_when_silent(stream, 60)
+    near, far = socket.socketpair()
+    with near, far:
+        unix = trio.SocketStream(trio.socket.from_stdlib_socket(near))
+        probe_when_silent(unix, 60)
+        assert not idle_time_is_set(unix)
+        assert peer_address(unix) is None
+    memory, _ = trio.testing.memory_stream_pair()
+    probe_when_silent(memory, 60)
+
+
+def idle_time_is_set(stream: trio.SocketStream) -> bool:
+    """Whether the system was asked to probe."""
+    return bool(stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
 
 @pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")

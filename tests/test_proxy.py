@@ -2,6 +2,8 @@
 
 import logging
 import signal
+import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +15,7 @@ import attrs
 import kit
 import pytest
 import trio
+import trustme
 from kit import Client, farewells, open_house, request_head
 from trio.testing import MockClock, memory_stream_pair
 
@@ -32,7 +35,7 @@ from rt_proxy import (
     open_proxy,
 )
 from rt_proxy.channels import Channel, UpstreamRequest
-from rt_proxy.settings import ChannelSettings, ListenSettings, TokensSettings
+from rt_proxy.settings import ChannelSettings, ListenSettings, TlsSettings, TokensSettings
 
 PATIENCE = 60
 SIMULATOR = ChannelSettings("simulator", "simulator", {"*": "*"})
@@ -156,6 +159,68 @@ async def test_drain_ends_serve_whoever_lingers() -> None:
 
     assert status == 200
     assert not scope.cancelled_caught
+
+
+async def test_serve_on_listeners_of_others(tmp_path: Path) -> None:
+    """Listeners that are handed over are used in place of host and port, and closed in the end."""
+    path = str(tmp_path / "rt.sock")
+    settings = attrs.evolve(SIMULATED, listen=ListenSettings(host="not.looked.at.invalid"))
+    unix = socket.socket(socket.AF_UNIX)
+    unix.bind(path)
+    unix.listen()
+    [tcp] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    given = [tcp, trio.SocketListener(trio.socket.from_stdlib_socket(unix))]
+    tokens, token = one_token()
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+
+            async def serve(task_status: trio.TaskStatus[Proxy]) -> None:
+                await rt_proxy.serve(
+                    settings, tokens=tokens, listeners=given, task_status=task_status
+                )
+
+            proxy: Proxy = await nursery.start(serve)
+            assert proxy.addresses[0].startswith("http://127.0.0.1:")
+            assert proxy.addresses[1:] == (f"unix:{path}",)
+            stream = await trio.open_unix_socket(path)
+            for client in (await connect(proxy), Client(stream, stream)):
+                assert (await page(client, "/v1/models", token))[0] == 200
+            assert await proxy.drain()
+
+    assert [listener.socket.fileno() for listener in given] == [-1, -1]
+
+
+async def test_listeners_are_closed_where_nothing_starts(tmp_path: Path) -> None:
+    """Listeners that were handed over are closed, too, where the certificate cannot be used."""
+    tls = TlsSettings(tmp_path / "cert.pem", tmp_path / "key.pem")
+    settings = attrs.evolve(SIMULATED, listen=ListenSettings(tls=tls))
+    given = await trio.open_tcp_listeners(0, host="127.0.0.1")
+
+    with pytest.raises(ListenError, match=r"listen\.tls\.cert"):
+        await rt_proxy.serve(settings, listeners=given)
+
+    assert given[0].socket.fileno() == -1
+
+
+async def test_silent_connections_are_probed() -> None:
+    """The system probes the connection of a client that is silent, as the settings say."""
+    tokens, token = one_token()
+    settings = attrs.evolve(SIMULATED, timeouts=rt_proxy.settings.Timeouts(tcp_keepalive=77))
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    with trio.fail_after(PATIENCE):
+        async with (
+            listener,
+            open_proxy(settings, tokens=tokens) as proxy,
+            trio.open_nursery() as nursery,
+        ):
+            far = await trio.open_tcp_stream(*listener.socket.getsockname())
+            near = await listener.accept()
+            nursery.start_soon(proxy.handle_stream, near)
+            await begin(Client(far, far), token)
+            idle = near.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            await far.aclose()
+
+    assert idle == 77
 
 
 # open_proxy
@@ -352,6 +417,70 @@ async def test_reload_with_another_token_file(autojump_clock: MockClock, tmp_pat
     assert goodbye.told == ("token_revoked", 3000, "token_revoked")
 
 
+class Authority:
+    """Issues certificates for localhost, and connects as a client that trusts it alone."""
+
+    def __init__(self) -> None:
+        self._authority = trustme.CA()
+
+    def issue(self, tls: TlsSettings) -> None:
+        """Write a certificate and its key."""
+        leaf = self._authority.issue_cert("127.0.0.1")
+        leaf.cert_chain_pems[0].write_to_path(str(tls.cert))
+        leaf.private_key_pem.write_to_path(str(tls.key))
+
+    async def connect(self, proxy: Proxy) -> Client:
+        """Connect and shake hands."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._authority.configure_trust(context)
+        host, _, port = proxy.addresses[0].removeprefix("https://").rpartition(":")
+        stream = await trio.open_ssl_over_tcp_stream(
+            host, int(port), ssl_context=context, https_compatible=True
+        )
+        try:
+            await stream.do_handshake()
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return Client(stream, stream)
+
+
+async def test_reload_renews_the_certificate(tmp_path: Path) -> None:
+    """Newcomers are shown the new certificate, and a session that lives goes on.
+
+    One that cannot be used is an error, and then nothing of the reload is in force.
+    """
+    tls = TlsSettings(tmp_path / "cert.pem", tmp_path / "key.pem")
+    settings = attrs.evolve(SIMULATED, listen=ListenSettings(port=0, tls=tls))
+    narrow = attrs.evolve(settings, channels=(attrs.evolve(SIMULATOR, models={"new": "new"}),))
+    old, new = Authority(), Authority()
+    old.issue(tls)
+    tokens, token = one_token()
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+
+            async def serve(task_status: trio.TaskStatus[Proxy]) -> None:
+                await rt_proxy.serve(settings, tokens=tokens, task_status=task_status)
+
+            proxy: Proxy = await nursery.start(serve)
+            lives = await old.connect(proxy)
+            await begin(lives, token)
+            tls.key.write_text("nonsense")
+            with pytest.raises(ListenError, match=r"listen\.tls\.key"):
+                proxy.reload(narrow)
+            await begin(another := await old.connect(proxy), token)
+            new.issue(tls)
+            proxy.reload(settings)
+            await begin(newcomer := await new.connect(proxy), token)
+            with pytest.raises(trio.BrokenResourceError):
+                await old.connect(proxy)
+            await lives.say({"type": "session.update", "session": {"type": "realtime"}})
+            assert (await lives.hear())["type"] == "session.updated"
+            for client in (lives, another, newcomer):
+                await trio.aclose_forcefully(client.stream)
+            nursery.cancel_scope.cancel()
+
+
 # Draining
 
 
@@ -427,6 +556,69 @@ async def test_drain_lets_nobody_in(autojump_clock: MockClock) -> None:
 
     assert (status, error["code"]) == (503, "drain")
     assert b"retry-after" in headers
+
+
+async def test_drain_awaits_openings(autojump_clock: MockClock) -> None:
+    """A client whose upstream is being opened is let in, and asked to leave when it is quiet."""
+    clean = []
+    async with open_house(still_serves=False) as house:
+        client = await house.knock()
+        upstream = await house.upstream()
+
+        async def drain() -> None:
+            clean.append(await house.proxy.drain(20))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drain)
+            await trio.sleep(1)
+            await upstream.accept(kit.created())
+            await client.read_101()
+            goodbye, _ = await farewells(client, upstream)
+
+    assert [event["type"] for event in goodbye.events] == ["session.created", "error"]
+    assert goodbye.told == ("drain", 1001, "drain")
+    assert clean == [True]
+
+
+async def test_drain_of_who_leaves_by_itself(autojump_clock: MockClock) -> None:
+    """A client that leaves in the midst of its response has left by itself; the drain is clean."""
+    clean = []
+    async with open_house(still_serves=False) as house:
+        client, upstream = await house.open()
+        await upstream.say(kit.response_created())
+        await client.hear()
+
+        async def drain() -> None:
+            clean.append(await house.proxy.drain(20))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drain)
+            await trio.sleep(1)
+            await client.close(1000, b"bye")
+            goodbye, _ = await farewells(client, upstream)
+
+    assert goodbye.code == 1000
+    assert clean == [True]
+
+
+async def test_reload_in_a_drain(autojump_clock: MockClock) -> None:
+    """A reload does not end a drain: newcomers are refused as before."""
+    async with open_house(still_serves=False) as house:
+        client, upstream = await house.open()
+        await upstream.say(kit.response_created())
+        await client.hear()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(house.proxy.drain)
+            await trio.sleep(1)
+            house.proxy.reload(SIMULATED)
+            refused = await house.knock()
+            status, _, error = await refused.read_answer()
+            await refused.stream.aclose()
+            await upstream.say(kit.response_done())
+            goodbye, _ = await farewells(client, upstream)
+
+    assert (status, error["code"]) == (503, "drain")
+    assert goodbye.code == 1001
 
 
 # Tokens of sessions that live

@@ -1,10 +1,12 @@
 """``rt-proxy serve``: the proxy as a command, with signals and exit statuses."""
 
+import functools
 import logging
+import os
 import resource
-import signal
+import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -12,13 +14,15 @@ import trio
 
 from rt_proxy.cli.help import config_option, examples, program
 from rt_proxy.cli.outcome import UNCLEAN_STOP, fail, fail_by_config
-from rt_proxy.cli.signals import obey_signals
-from rt_proxy.configfile import load_settings, not_in_force
+from rt_proxy.cli.reload import LiveConfig, Reloader
+from rt_proxy.cli.signals import obey_signals, receive_signals
+from rt_proxy.cli.systemd import ServiceManager, passed_sockets
+from rt_proxy.configfile import not_in_force
 from rt_proxy.errors import RtProxyError, SettingsError
 from rt_proxy.observe import configure
 from rt_proxy.proxy import Proxy
 from rt_proxy.proxy import serve as serve_proxy
-from rt_proxy.settings import ListenSettings, LogSettings, Settings
+from rt_proxy.settings import LogSettings, Settings
 from rt_proxy.tokens.file import FileTokenStore
 
 _logger = logging.getLogger("rt_proxy")
@@ -27,7 +31,8 @@ _SPARE_DESCRIPTORS = 256
 _MANY_DESCRIPTORS = 1_048_576
 #: Where this machine reaches a listener on every address.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: How long it may take, beyond the drain and the goodbyes, until the process has ended.
+_LAST_SECONDS = 5
 
 
 @click.command(
@@ -38,23 +43,34 @@ def serve(path: Path) -> None:
     """Serve clients until told to stop.
 
     SIGTERM and Ctrl-C drain: no newcomers, and the present clients are asked to leave; a
-    second one cuts them off. SIGHUP reads the config file again, for newcomers.
+    second one cuts them off. SIGHUP, or a change of the config file or of a file that it
+    names, reads them again, for newcomers.
+
+    Under systemd it can be a service of Type=notify, with a watchdog and with sockets that
+    are handed over.
 
     Exit status: 0 stopped after everybody had left; 1 could not start;
     3 somebody had to be cut off.
     """
+    manager = ServiceManager.from_environment(os.environ, os.getpid())
     try:
-        settings = load_settings(path)
+        config = LiveConfig(path)
     except SettingsError as error:
         fail_by_config(error)
-    _configure_log(settings.log)
-    _raise_descriptor_limit(settings.limits.sessions)
+    _apply(config.settings)
     try:
-        clean = trio.run(_run, path, settings)
+        sockets = passed_sockets(os.environ, os.getpid())
+        clean = trio.run(_run, config, manager, sockets)
     except* RtProxyError as group:
         fail(*(str(error) for error in _leaves(group)))
     if not clean:
         sys.exit(UNCLEAN_STOP)
+
+
+def _apply(settings: Settings) -> None:
+    """Put in force what is the process's and not the proxy's."""
+    _configure_log(settings.log)
+    _raise_descriptor_limit(settings.limits.sessions)
 
 
 def _configure_log(log: LogSettings) -> None:
@@ -92,79 +108,77 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]
             yield error
 
 
-def _make_first_token(settings: Settings, url: str) -> None:
+def _make_first_token(settings: Settings, url: str | None) -> None:
     """Make a token where there is none, so that the first client can come in."""
     tokens = FileTokenStore(settings.tokens.file)
     if tokens.tokens():
         return
     token, secret = tokens.add("first")
+    where = "" if url is None else f" --url {url}"
     click.echo(
         f"There was no token, so one was made: {token.name} ({token.id}), "
         f"kept as a hash in {tokens.path}.\n"
         "Its secret is shown this once. Try it with:\n\n"
-        f'  RT_PROXY_TOKEN={secret.reveal()} {program()} say "Hello" --url {url}\n',
+        f'  RT_PROXY_TOKEN={secret.reveal()} {program()} say "Hello"{where}\n',
         err=True,
     )
 
 
-def _local_url(proxy: Proxy, settings: Settings) -> str:
-    """Return a URL of the proxy for somebody on this machine."""
-    scheme, _, rest = proxy.addresses[0].partition("://")
-    port = rest.rpartition(":")[2]
-    host = settings.listen.host
-    host = _LOOPBACK.get(host, host)
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/v1"
+def _local_url(proxy: Proxy, settings: Settings, *, handed_over: bool) -> str | None:
+    """Return a URL of the proxy for somebody on this machine; None: it has only Unix sockets."""
+    for address in proxy.addresses:
+        scheme, is_url, rest = address.partition("://")
+        if is_url:
+            host, _, port = rest.rpartition(":")
+            if not handed_over:  # as it was written, for that is what the certificate is for
+                host = settings.listen.host
+            host = host.strip("[]")
+            host = _LOOPBACK.get(host, host)
+            return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/v1"
+    return None
 
 
-async def _run(path: Path, settings: Settings) -> bool:
+async def _run(
+    config: LiveConfig, manager: ServiceManager, sockets: Sequence[socket.socket]
+) -> bool:
     """Serve until drained or cut; return whether everybody had left by themselves."""
-    with trio.open_signal_receiver(*_STOP_SIGNALS, signal.SIGHUP) as signals:
+    settings, handed_over = config.settings, bool(sockets)
+    with receive_signals() as signals:
         async with trio.open_nursery() as nursery:
-            proxy = await nursery.start(serve_proxy, settings)
-            _make_first_token(settings, _local_url(proxy, settings))
+            serve = functools.partial(serve_proxy, settings, listeners=_listeners(sockets))
+            proxy: Proxy = await nursery.start(serve)
+            _make_first_token(settings, _local_url(proxy, settings, handed_over=handed_over))
             _announce(proxy, settings)
-            config = _Config(path, settings, proxy)
+            reloader = Reloader(config, proxy, manager, handed_over=handed_over, apply=_apply)
+            nursery.start_soon(reloader.watch)
+            nursery.start_soon(manager.keep_informed, lambda: _status(proxy, reloader))
+            manager.ready()
             clean = await obey_signals(
-                signals, proxy, reload=config.reload, drain_seconds=config.drain_seconds
+                signals,
+                proxy,
+                reload=reloader.reload,
+                drain_seconds=lambda: config.settings.timeouts.drain,
+                on_drain=lambda seconds: manager.stopping(
+                    seconds + config.settings.timeouts.farewell + _LAST_SECONDS
+                ),
             )
             nursery.cancel_scope.cancel("stopped")
     _logger.info("stopped")
     return clean
 
 
-class _Config:
-    """The config file that is in force (mutable: SIGHUP reads it again)."""
-
-    def __init__(self, path: Path, settings: Settings, proxy: Proxy) -> None:
-        self._path = path
-        self._settings = settings
-        self._bound = _bound(settings.listen)
-        self._proxy = proxy
-
-    def drain_seconds(self) -> float:
-        """Return how long a drain may take."""
-        return self._settings.timeouts.drain
-
-    def reload(self) -> None:
-        """Put the file in force for newcomers; a broken one changes nothing."""
-        try:
-            settings = load_settings(self._path)
-            self._proxy.reload(settings)
-        except RtProxyError as error:
-            for problem in str(error).splitlines():  # a record each
-                _logger.error("not reloaded, the old settings stay in force: %s", problem)  # noqa: TRY400 - no traceback
-            return
-        _configure_log(settings.log)
-        _raise_descriptor_limit(settings.limits.sessions)
-        if _bound(settings.listen) != self._bound:
-            _logger.warning("host, port and tls of [listen] change only at a restart")
-        self._settings = settings
-        _logger.info("reloaded", extra={"fields": {"channels": _names(settings)}})
+def _listeners(sockets: Sequence[socket.socket]) -> list[trio.SocketListener] | None:
+    """Return listeners on sockets that were handed over; None: there are none."""
+    if not sockets:
+        return None
+    return [trio.SocketListener(trio.socket.from_stdlib_socket(passed)) for passed in sockets]
 
 
-def _bound(listen: ListenSettings) -> tuple[object, ...]:
-    """Return what of the listener a reload cannot change."""
-    return listen.host, listen.port, listen.tls
+def _status(proxy: Proxy, reloader: Reloader) -> str:
+    """Say in a line how the proxy is, for whoever asks the service manager."""
+    count = proxy.sessions
+    sessions = "1 session" if count == 1 else f"{count} sessions"
+    return f"{sessions}; the config files are wrong, see the log" if reloader.failed else sessions
 
 
 def _names(settings: Settings) -> list[str]:
