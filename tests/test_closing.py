@@ -47,9 +47,7 @@ TABLE = [
 @pytest.mark.parametrize(("word", "side", "client_code", "upstream_code"), TABLE)
 def test_the_table(word: str, side: Side, client_code: int, upstream_code: int) -> None:
     """Each ending tells each side its code; the word is the log's word and the reason."""
-    (ending,) = [
-        ending for ending in FIXED_ENDINGS if (ending.word, ending.side) == (word, side)
-    ]
+    (ending,) = [ending for ending in FIXED_ENDINGS if (ending.word, ending.side) == (word, side)]
     assert (ending.client_code, ending.upstream_code) == (client_code, upstream_code)
     assert ending.reason == word
 

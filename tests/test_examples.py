@@ -14,8 +14,8 @@ import tomli_w
 from rt_proxy.configfile import load_settings, not_in_force
 from rt_proxy.settings import (
     ChannelSettings,
-    KeySource,
     HealthSettings,
+    KeySource,
     Limits,
     ListenSettings,
     LogSettings,

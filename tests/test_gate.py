@@ -12,7 +12,7 @@ import trio
 from kit import MODEL, channel, farewells, open_house
 from trio.testing import MockClock
 
-from rt_proxy.settings import ChannelSettings, Secret
+from rt_proxy.settings import Secret
 
 OTHER = "gpt-realtime-mini"
 

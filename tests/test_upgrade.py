@@ -115,13 +115,17 @@ REFUSED = b"HTTP/1.1 503 Busy\r\n%b\r\n"
         (b"RETRY-AFTER:7\r\n", 7),
         (b"Content-Length: 0\r\nRetry-After: 120 \r\n", 120),
         (
-            b"Date: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
-            b"Retry-After: Thu, 26 Nov 2026 12:01:30 GMT\r\n",
+            (
+                b"Date: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
+                b"Retry-After: Thu, 26 Nov 2026 12:01:30 GMT\r\n"
+            ),
             90,
         ),
         (
-            b"Date: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
-            b"Retry-After: Thu, 26 Nov 2026 11:00:00 GMT\r\n",
+            (
+                b"Date: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
+                b"Retry-After: Thu, 26 Nov 2026 11:00:00 GMT\r\n"
+            ),
             0,
         ),
         (b"Retry-After: Thu, 26 Nov 2026 12:01:30 GMT\r\n", None),
