@@ -18,12 +18,13 @@ import attrs
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn
 
-from rt_proxy.settings import Secret
+from rt_proxy.settings import CloseMeaning, Secret
 from rt_proxy.tomlvalues import exactly, toml_name
 
 _KEY_TEXT = re.compile(r"[\x21-\x7e]+")
 #: The value of a header may have spaces inside (RFC 9110, 5.5).
 _HEADER_TEXT = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_CLOSE_CODE = re.compile(r"[1-9][0-9]{3}", re.ASCII)
 # A key that was pasted where its name belongs must not be repeated in a message.
 _SURELY_A_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _PERHAPS_A_KEY = re.compile(r"sk-.*|[A-Za-z0-9_-]{32,}")
@@ -75,6 +76,12 @@ def strict_converter(folder: Path, environ: Mapping[str, str]) -> Converter:
     # The one mapping of names: the names of the models of a channel.
     converter.register_structure_hook_func(
         lambda kind: kind == Mapping[str, str], lambda value, _: _read_models(value)
+    )
+    # The one mapping of numbers, which are text as the keys of TOML.
+    meanings: Any = Mapping[str, CloseMeaning]
+    converter.register_structure_hook_func(
+        lambda kind: kind == Mapping[int, CloseMeaning],
+        lambda value, _: _by_number(converter.structure(value, meanings)),
     )
     # The one mapping of secrets: the headers of a channel.
     headers: Any = Mapping[str, _HeaderValue]
@@ -132,6 +139,12 @@ def _read_models(value: object) -> Mapping[str, str]:
     if type(value) is dict and all(type(name) is str for name in value.values()):
         return MappingProxyType(value)
     raise ValueError('must be an array of names, or a table of alias = "the name upstream"')
+
+
+def _by_number(meanings: Mapping[str, CloseMeaning]) -> Mapping[int, CloseMeaning]:
+    if not all(_CLOSE_CODE.fullmatch(code) for code in meanings):
+        raise ValueError("has a key that is no close code, such as 4001")
+    return MappingProxyType({int(code): meaning for code, meaning in meanings.items()})
 
 
 def _read_secret(

@@ -42,6 +42,11 @@ Provider = Literal[
 ]
 Auth = Literal["bearer", "api-key", "basic", "none"]
 DialectName = Literal["ga", "beta"]
+#: What the URL of a transcription session has in its query.
+TranscriptionUrl = Literal["intent", "model and intent", "neither"]
+#: What a close code of an upstream speaks of: our key, the request, the model, the account's
+#: credits or the upstream's load, the age of the session.
+CloseMeaning = Literal["key", "request", "model", "load", "age"]
 ClientDialect = Literal["auto", "ga", "beta"]
 Refusals = Literal["event", "http"]
 LogFormat = Literal["text", "json"]
@@ -150,6 +155,16 @@ class ChannelSettings:
     #: Fields of sessions and responses that the upstream would refuse, such as ``tracing``;
     #: None: those of the provider.
     drop_fields: tuple[str, ...] | None = None
+    #: What follows the path of the URL; None: what the provider has there.
+    path: str | None = None
+    #: The query parameter that names the model, empty: none; None: the provider's own.
+    model_parameter: str | None = None
+    #: The query parameter that gets a new id for each session, empty: none; None: the provider's.
+    session_parameter: str | None = None
+    #: How the URL of a transcription session names what it is for; None: as the provider has it.
+    transcription_url: TranscriptionUrl | None = None
+    #: What the upstream closes with, and what it means by it; None: as the provider does.
+    close_codes: Mapping[int, CloseMeaning] | None = None
     #: Further headers of the upgrade request.
     headers: Mapping[str, Secret] | None = None
     #: The certificate authorities that this upstream is verified by, as a PEM file.

@@ -18,8 +18,8 @@ from rt_proxy.settings import ChannelSettings, ListenSettings, Settings
 
 #: Fields of text that are no secrets; what is not here is not shown, new fields included.
 _OPEN_TEXTS = frozenset({
-    "api_version", "default_model", "drop_fields", "fault", "host", "models", "origins",
-    "transcription_channel", "trusted_proxies",
+    "api_version", "default_model", "drop_fields", "fault", "host", "model_parameter", "models",
+    "origins", "session_parameter", "transcription_channel", "trusted_proxies",
 })  # fmt: skip
 #: Of these only the origin is shown: a key may stand in the rest.
 _URLS = frozenset({"base_url", "endpoint"})
@@ -75,7 +75,7 @@ def _between_mappings(
     place: str, old: Mapping[str, Any], new: Mapping[str, Any], field: "attrs.Attribute[Any]"
 ) -> Iterator[str]:
     for key in dict.fromkeys([*old, *new]):
-        inner = f"{place}.{_key(key)}"
+        inner = f"{place}.{_key(str(key))}"
         if key in old and key in new:
             yield from _between(inner, old[key], new[key], field)
         else:

@@ -89,6 +89,26 @@ def test_the_table_can_be_overridden(provider: str) -> None:
         assert channel.dialect is (Dialect.GA if yes else Dialect.BETA)
 
 
+@pytest.mark.parametrize("provider", get_args(Provider))
+def test_the_form_of_the_url_can_be_overridden(provider: str) -> None:
+    """The columns of the URL and the close codes can be set, to something and to nothing."""
+    channel = made(
+        provider,
+        path="/a",
+        model_parameter="m",
+        session_parameter="s",
+        transcription_url="neither",
+        close_codes={4001: "age"},
+    )
+    bare = made(provider, path="", model_parameter="", session_parameter="", close_codes={})
+
+    assert channel.url.path.endswith("/a")
+    assert (channel.model_parameter, channel.session_parameter) == ("m", "s")
+    assert (channel.transcription_url, channel.close_codes) == ("neither", {4001: "age"})
+    assert not bare.url.path.endswith("/realtime")
+    assert (bare.model_parameter, bare.session_parameter, bare.close_codes) == (None, None, {})
+
+
 @pytest.mark.parametrize("auth", ["bearer", "api-key", "basic", "none"])
 def test_auth_can_be_set(auth: str) -> None:
     """The operator's auth overrides the provider's."""

@@ -74,6 +74,33 @@ def test_base_url(base_url: str, resource: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "resource"),
+    [
+        ({"path": "/voice"}, "/v1/voice?model=up%2Fm"),
+        ({"path": "/v1"}, "/v1?model=up%2Fm"),
+        ({"path": ""}, "/v1?model=up%2Fm"),
+        ({"model_parameter": "engine"}, "/v1/realtime?engine=up%2Fm"),
+        ({"model_parameter": ""}, "/v1/realtime"),
+        ({"session_parameter": "sid"}, "/v1/realtime?model=up%2Fm&sid=new-id"),
+    ],
+)
+def test_another_form(written: dict[str, Any], resource: str) -> None:
+    """An operator can say how the URL of a provider is formed."""
+    assert request("compatible", base_url="ws://h/v1", **written).resource == resource
+
+
+def test_another_form_of_transcription() -> None:
+    """An operator can say what the URL of a transcription session names."""
+    for form, resource in {
+        "intent": "/v1/realtime?intent=transcription",
+        "model and intent": "/v1/realtime?model=up%2Fm&intent=transcription",
+        "neither": "/v1/realtime",
+    }.items():
+        opened = request("openai", transcription_url=form, intent="transcription")
+        assert opened.resource == resource
+
+
+@pytest.mark.parametrize(
     "path", ["", "/", "/openai", "/openai/v1", "/openai/v1/", "/openai/v1/realtime"]
 )
 def test_azure(path: str) -> None:

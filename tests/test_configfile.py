@@ -484,6 +484,11 @@ class TestChannelSettings:
             transcription = false
             mcp = true
             drop_fields = ["tracing", "audio.input.noise_reduction"]
+            path = "/voice"
+            model_parameter = ""
+            session_parameter = "sid"
+            transcription_url = "neither"
+            close_codes = { 4001 = "key" }
             headers = { "X-A" = "hush hush", "X.B" = { env = "KEY" } }
             [[channels]]
             name = "command"
@@ -511,6 +516,11 @@ class TestChannelSettings:
                 transcription=False,
                 mcp=True,
                 drop_fields=("tracing", "audio.input.noise_reduction"),
+                path="/voice",
+                model_parameter="",
+                session_parameter="sid",
+                transcription_url="neither",
+                close_codes={4001: "key"},
                 headers={"X-A": Secret("hush hush"), "X.B": Secret("hush")},
             ),
             ChannelSettings(
@@ -557,6 +567,17 @@ class TestChannelSettings:
             (
                 'headers = { "X.A" = { env = "NOT_SET" } }',
                 'channels[0].headers."X.A": environment variable NOT_SET is not set',
+            ),
+            (
+                'close_codes = { 4001 = "hush" }',
+                (
+                    "channels[0].close_codes.4001: must be one of "
+                    '"key", "request", "model", "load", "age"'
+                ),
+            ),
+            (
+                'close_codes = { hush = "key" }',
+                "channels[0].close_codes: has a key that is no close code, such as 4001",
             ),
             (
                 'headers = { Host = "hush" }',

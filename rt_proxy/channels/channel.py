@@ -12,23 +12,20 @@ from types import MappingProxyType
 import attrs
 
 from rt_proxy.channels.checks import auth_of, problems, written_url
-from rt_proxy.channels.providers import (
-    CloseMeaning,
-    ProviderFacts,
-    TranscriptionUrl,
-    provider_facts,
-)
+from rt_proxy.channels.providers import ProviderFacts, provider_facts
 from rt_proxy.channels.urls import Url
 from rt_proxy.errors import SettingsError
 from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.settings import (
     Auth,
     ChannelSettings,
+    CloseMeaning,
     KeySource,
     Provider,
     Secret,
     Settings,
     TlsSettings,
+    TranscriptionUrl,
 )
 
 #: A dated version of an API in a URL.
@@ -143,7 +140,7 @@ def _make_channel(channel: ChannelSettings) -> Channel:
         transcription=_either(channel.transcription, facts.transcription),
         mcp=_either(channel.mcp, facts.mcp),
         drop_fields=frozenset(drop_fields),
-        close_codes=facts.close_codes,
+        close_codes=MappingProxyType(dict(facts.close_codes)),
         extra_headers=MappingProxyType(dict(channel.headers or {})),
         ca_file=channel.ca_file,
         client_cert=channel.client_cert,

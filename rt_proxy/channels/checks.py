@@ -23,6 +23,11 @@ _FIELD_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: A field of a session or a response, or one inside of it.
 _FIELD_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+#: A path of a URL (RFC 3986, 3.3).
+_PATH = re.compile(r"/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*(?<!/)")
+_PARAMETER = re.compile(r"[A-Za-z0-9._~-]+")
+#: RFC 6455, 7.4.2.
+_CLOSE_CODES = (1000, 4999)
 #: What stands without quotes in TOML.
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 #: Which setting a query parameter comes from.
@@ -206,6 +211,7 @@ def _other_problems(channel: ChannelSettings, facts: ProviderFacts) -> Iterator[
                 f"drop_fields[{index}]",
                 "must be the name of a field, such as 'tracing' or 'audio.input.noise_reduction'",
             )
+    yield from _form_problems(channel, facts)
     if channel.proxy is not None:
         problem = proxy_problem(channel.proxy.reveal())
         if problem is not None:
@@ -215,6 +221,24 @@ def _other_problems(channel: ChannelSettings, facts: ProviderFacts) -> Iterator[
             "fault",
             f"has no meaning for provider {channel.provider!r}; only a simulator has faults",
         )
+
+
+def _form_problems(channel: ChannelSettings, facts: ProviderFacts) -> Iterator[_Problem]:
+    """Find what is wrong with the form of the URL and the codes that differ from the provider's."""
+    if channel.path and not _PATH.fullmatch(channel.path):
+        yield "path", "must start with / and be percent-encoded, without a query and an end of /"
+    taken = {"intent", "api-version", *(name for name, _ in facts.fixed_parameters)}
+    for setting in ("model_parameter", "session_parameter"):
+        name = getattr(channel, setting)
+        if name and not _PARAMETER.fullmatch(name):
+            yield setting, "must be the name of a query parameter, such as 'model'; '' is none"
+        elif name in taken:
+            yield setting, f"must not be {name!r}, which has a meaning of its own"
+    if facts.model_parameter is not None and facts.model_parameter == facts.session_parameter:
+        yield "session_parameter", "must not be the one that names the model"
+    for code in channel.close_codes or ():
+        if not (_CLOSE_CODES[0] <= code <= _CLOSE_CODES[1]):
+            yield f"close_codes.{code}", "is no close code; these are 1000 to 4999"
 
 
 def _without_version(facts: ProviderFacts) -> str:

@@ -1,25 +1,19 @@
 """The one table of what providers differ in.
 
 Whoever needs to know that Azure is different asks this table; a new provider is
-a new row, and each column can be set otherwise for a channel, as far as there is
-a setting for it. No logic beyond finding the row. ``docs/providers.md`` tells
-operators the same, and what is not known.
+a new row, and each column can be set otherwise for a channel. No logic beyond
+finding the row and what is set. ``docs/providers.md`` tells operators the same,
+and what is not known.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 from rt_proxy.realtime.dialects import Dialect
-from rt_proxy.settings import Auth, ChannelSettings
-
-#: What the URL of a transcription session has in its query.
-TranscriptionUrl = Literal["intent", "model and intent", "neither"]
-#: What a close code of the upstream speaks of: our key, the request, the model, the account's
-#: credits or the upstream's load, the age of the session.
-CloseMeaning = Literal["key", "request", "model", "load", "age"]
+from rt_proxy.settings import Auth, ChannelSettings, CloseMeaning, TranscriptionUrl
 
 
 @attrs.frozen
@@ -195,7 +189,24 @@ PROVIDERS: Mapping[str, ProviderFacts] = MappingProxyType(
 
 
 def provider_facts(channel: ChannelSettings) -> ProviderFacts:
-    """Return the row of a channel; with ``api_version`` Azure has its preview form."""
-    if channel.provider == "azure" and channel.api_version is not None:
-        return PROVIDERS["azure preview"]
-    return PROVIDERS[channel.provider]
+    """Return the row of a channel, with what the channel sets otherwise about its URL and codes.
+
+    With ``api_version`` Azure has its preview form.
+    """
+    is_preview = channel.provider == "azure" and channel.api_version is not None
+    facts = PROVIDERS["azure preview" if is_preview else channel.provider]
+    changes: dict[str, Any] = {
+        name: getattr(channel, name) or None
+        for name in ("model_parameter", "session_parameter")
+        if getattr(channel, name) is not None
+    }
+    parameters = {value for value in changes.values() if value} - {*facts.own_parameters}
+    if parameters:
+        changes["own_parameters"] = (*facts.own_parameters, *sorted(parameters))
+    if channel.path is not None:
+        changes |= {"path": channel.path, "redundant": (channel.path,)}
+    if channel.transcription_url is not None:
+        changes["transcription_url"] = channel.transcription_url
+    if channel.close_codes is not None:
+        changes["close_codes"] = channel.close_codes
+    return attrs.evolve(facts, **changes) if changes else facts
