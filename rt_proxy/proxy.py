@@ -77,7 +77,8 @@ class Proxy:
         self.addresses: tuple[str, ...] = ()
         self._own_tokens = tokens
         self._file_tokens: FileTokenStore | None = None
-        self._dial_network = dial or TcpDial(keepalive=settings.timeouts.tcp_keepalive)
+        self._own_dial = dial
+        self._dial_network = self._dial_for(settings)
         self._on_session_end = on_session_end
         self._roster = Roster()
         self._visits: set[trio.CancelScope] = set()
@@ -130,6 +131,8 @@ class Proxy:
         house = self._make_house(settings)
         if self._certificate is not None and settings.listen.tls is not None:
             self._certificate.renew(settings.listen.tls)
+        if settings.timeouts.tcp_keepalive != self._house.settings.timeouts.tcp_keepalive:
+            self._dial_network = self._dial_for(settings)
         self._house = house
         self._health.renew(settings.health)
 
@@ -208,6 +211,9 @@ class Proxy:
         if self._file_tokens is None or self._file_tokens.path != file:
             self._file_tokens = FileTokenStore(file)
         return self._file_tokens
+
+    def _dial_for(self, settings: Settings) -> Dial:
+        return self._own_dial or TcpDial(keepalive=settings.timeouts.tcp_keepalive)
 
     async def _dial(self, channel: Channel, request: UpstreamRequest) -> trio.abc.Stream:
         if channel.provider == "simulator":

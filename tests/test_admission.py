@@ -241,6 +241,20 @@ def test_transcription() -> None:
     assert len(decision.channels) == 2
 
 
+@pytest.mark.parametrize(
+    ("named", "models", "in_url"),
+    [("b", (), "b"), ("b", ("a",), None), ("a", ("a",), "a"), (None, (), None)],
+)
+def test_the_model_in_the_url_of_a_transcription_session(
+    named: str | None, models: tuple[str, ...], in_url: str | None
+) -> None:
+    """What the client named goes on to an upstream that wants it, if the token allows it."""
+    holder = token(models=models, transcription_channel="channel-0")
+    decision = admitted(hello(intent="transcription", model=named), holder=holder)
+    assert isinstance(decision, Ticket)
+    assert decision.model_in_url == in_url
+
+
 def test_transcription_with_a_token_of_certain_models() -> None:
     """A session that names no model is not for a token that may use only some."""
     decision = admitted(hello(intent="transcription"), holder=token(models=("a",)))

@@ -217,6 +217,16 @@ class TestTranscription:
         assert told.model is None
         assert models == {"c": None, "azure": "my-deployment"}
 
+    def test_names_its_model_where_the_url_must(self) -> None:
+        """Where the URL must name a model, it is the one that the client names."""
+        told = explained(
+            channel("c", "a", "b", transcription_url="model and intent"),
+            model="b",
+            transcription=True,
+        )
+
+        assert [place.upstream_model for place in told.places] == ["b"]
+
     def test_limited_token(self) -> None:
         """A token that is limited to models gets none, as at the gate."""
         told = explained(channel("c"), transcription=True, by=token(models=("a",)))

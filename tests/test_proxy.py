@@ -381,6 +381,38 @@ async def test_reload(autojump_clock: MockClock) -> None:
     assert goodbye.told == ("model_not_found", 4004, "invalid_request_error.model_not_found")
 
 
+async def test_reload_of_the_keepalive() -> None:
+    """The connection to an upstream is probed as the settings say that are in force."""
+    [upstream] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = upstream.socket.getsockname()[1]
+    channel = ChannelSettings(
+        "real", "compatible", {"*": "*"}, base_url=f"ws://127.0.0.1:{port}/v1", auth="none"
+    )
+    settings = Settings(channels=(channel,))
+    timeouts = rt_proxy.settings.Timeouts(tcp_keepalive=33)
+    tokens, token = one_token()
+    with trio.fail_after(PATIENCE):
+        async with upstream, open_proxy(settings, tokens=tokens) as proxy:
+            proxy.reload(attrs.evolve(settings, timeouts=timeouts))
+            async with visitor(proxy) as client:
+                await client.send_raw(request_head(token))
+                async with await upstream.accept() as ours:
+                    await ours.receive_some()
+                    assert probed_after(port) == 33
+
+
+def probed_after(port: int) -> int:
+    """Return the keepalive of our connection to a port of this machine, in seconds."""
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            with socket.fromfd(int(entry.name), socket.AF_INET, socket.SOCK_STREAM) as ours:
+                if ours.getpeername() == ("127.0.0.1", port):
+                    return ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        except OSError:
+            continue  # no socket, or not connected
+    raise AssertionError("there is no such connection")
+
+
 async def test_reload_of_wrong_settings() -> None:
     """Wrong settings are an error, and the old ones stay in force."""
     tokens, token = one_token()

@@ -53,6 +53,16 @@ class Ticket:
         """The channels to try, in order; never empty."""
         return self.choice.channels
 
+    @property
+    def model_in_url(self) -> str | None:
+        """The model for the upstream's URL, by the client's name; None: it wants none.
+
+        A transcription session has no model, but some upstreams want one in its URL; there
+        the client's word counts if its token allows it.
+        """
+        named = self.model or self.hello.model
+        return named if named is not None and self.token.allows(named) else None
+
 
 def authenticate(secret: Secret | None, tokens: TokenStore, now: datetime) -> Token | Refusal:
     """Return the token of a credential, or the refusal that says what is wrong with it."""
@@ -64,11 +74,28 @@ def authenticate(secret: Secret | None, tokens: TokenStore, now: datetime) -> To
     token = tokens.authenticate(secret)
     if token is None:
         return refusals.invalid_api_key("The token is not known here.")
+    return out_of_force(token, now) or token
+
+
+def out_of_force(token: Token, now: datetime) -> Refusal | None:
+    """Return the refusal of a token that is known and does not count any more; None: it does."""
     if token.disabled:
         return refusals.invalid_api_key("The token is disabled.")
     if token.expires is not None and token.expires <= now:
         return refusals.invalid_api_key("The token has expired.")
-    return token
+    return None
+
+
+def wanted_model(
+    hello: Hello, token: Token, channels: Sequence[Channel], *, default_model: str | None
+) -> str | None:
+    """Return the model that a client gets if it may; None: a transcription session, or no model.
+
+    The client's word counts first, then that of its token, then that of the settings.
+    """
+    if hello.intent == "transcription":
+        return None
+    return hello.model or token.default_model or default_model or first_model(channels)
 
 
 def admit(
@@ -99,10 +126,8 @@ def admit(
     """
     if hello.intent not in _INTENTS:
         return refusals.invalid_intent(hello.intent or "")
-    model = None
+    model = wanted_model(hello, token, channels, default_model=default_model)
     if hello.intent != "transcription":
-        named = hello.model or token.default_model or default_model
-        model = named or first_model(channels)
         if model is None:
             return refusals.missing_model()
     elif not token.allows_any and token.transcription_channel is None:

@@ -1,11 +1,11 @@
 """Explains whom a client would be served by, and why not by the others.
 
-Pure. Every decision is the gate's own: what is here asks ``authenticate``, ``admit``,
-``choose`` by way of it, and ``unfit``, and says what they said. How the channels do at the
+Pure. Every decision is the gate's own: what is here asks ``admission``, ``choose`` by way
+of it, and ``unfit``, and says what they said. How the channels do at the
 moment is known to a running proxy alone; here all of them are well and idle.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import groupby
 from random import Random
@@ -17,17 +17,15 @@ import attrs
 from rt_proxy.channels import (
     Channel,
     UpstreamRequest,
-    first_model,
     make_channels,
     unfit,
     upstream_request,
 )
-from rt_proxy.listener.admission import Ticket, admit, authenticate, wish_of
+from rt_proxy.listener.admission import Ticket, admit, out_of_force, wanted_model, wish_of
 from rt_proxy.realtime.dialects import Dialect, translator_between
 from rt_proxy.realtime.hello import Hello
 from rt_proxy.realtime.refusals import Refusal
-from rt_proxy.settings import Secret, Settings
-from rt_proxy.tokens.store import Standing
+from rt_proxy.settings import Settings
 from rt_proxy.tokens.token import Token
 
 _NOT_ASKED = "the client is refused before a channel is chosen"
@@ -96,20 +94,18 @@ def explain(
     channels = make_channels(settings)
     token = token or Token("tok_any", "any", "0" * 64, now)
     hello = _hello(model, transcription=transcription)
-    wanted = None if transcription else _wanted(hello, token, channels, settings)
-    outcome: Ticket | Token | Refusal = authenticate(Secret(""), _Bearer(token), now)
-    if isinstance(outcome, Token):
-        outcome = admit(
-            hello,
-            outcome,
-            channels,
-            default_model=settings.default_model,
-            client_dialect=settings.client_dialect,
-            transcription_channel=settings.transcription_channel,
-            health={},
-            now=0.0,
-            random=Random(0),  # noqa: S311 - who comes first by chance is not told
-        )
+    wanted = wanted_model(hello, token, channels, default_model=settings.default_model)
+    outcome = out_of_force(token, now) or admit(
+        hello,
+        token,
+        channels,
+        default_model=settings.default_model,
+        client_dialect=settings.client_dialect,
+        transcription_channel=settings.transcription_channel,
+        health={},
+        now=0.0,
+        random=Random(0),  # noqa: S311 - who comes first by chance is not told
+    )
     has_wish = transcription or wanted is not None
     wish = wish_of(token, wanted, settings.transcription_channel)
     tried = outcome.channels if isinstance(outcome, Ticket) else ()
@@ -123,25 +119,6 @@ def explain(
     return Explanation(wanted, (), MappingProxyType(passed_over), outcome)
 
 
-@attrs.frozen
-class _Bearer:
-    """A store in which every secret is that of one token: nobody has its secret any more."""
-
-    token: Token
-
-    async def refresh(self) -> None:
-        """Take up nothing. Cancelling changes nothing."""
-
-    def authenticate(self, secret: Secret) -> Token | None:
-        """Return the token."""
-        del secret
-        return self.token
-
-    def standing(self, token_id: str, now: datetime) -> Standing:
-        """Say how a token stands; it is not asked for by whoever comes in."""
-        raise NotImplementedError
-
-
 def _hello(model: str | None, *, transcription: bool) -> Hello:
     return Hello(
         path="/v1/realtime",
@@ -153,14 +130,6 @@ def _hello(model: str | None, *, transcription: bool) -> Hello:
         offers_realtime=False,
         websocket_key="",
     )
-
-
-def _wanted(
-    hello: Hello, token: Token, channels: Sequence[Channel], settings: Settings
-) -> str | None:
-    """Return the model that ``admit`` takes, for clients that it refuses too."""
-    named = hello.model or token.default_model or settings.default_model
-    return named or first_model(channels)
 
 
 def _places(ticket: Ticket) -> tuple[Place, ...]:
@@ -177,7 +146,9 @@ def _places(ticket: Ticket) -> tuple[Place, ...]:
 
 
 def _place(channel: Channel, ticket: Ticket, first: int, last: int, chance: float) -> Place:
-    request = upstream_request(channel, key=None, model=ticket.model, intent=ticket.hello.intent)
+    request = upstream_request(
+        channel, key=None, model=ticket.model_in_url, intent=ticket.hello.intent
+    )
     dialects = tuple(Dialect) if ticket.dialect is None else (ticket.dialect,)
     return Place(
         channel=channel,

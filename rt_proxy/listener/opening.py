@@ -262,7 +262,9 @@ class UpstreamOpener:
     async def _try_key(
         self, channel: Channel, ticket: Ticket, key: Secret | None
     ) -> Upstream | Failure:
-        request = upstream_request(channel, key=key, model=ticket.model, intent=ticket.hello.intent)
+        request = upstream_request(
+            channel, key=key, model=ticket.model_in_url, intent=ticket.hello.intent
+        )
         dial_seconds = no_limit_if_zero(self._timeouts.dial)
         conversation = _conversation(channel, ticket)
         leg = None
