@@ -6,7 +6,7 @@ from statistics import median
 
 import attrs
 from processes import Memory
-from relays import Relay, Transport
+from relays import First, Relay, Transport
 
 
 class Mode(StrEnum):
@@ -17,6 +17,7 @@ class Mode(StrEnum):
     BETA_BURSTS = "beta-bursts"
     PACED = "paced"
     OPENING = "opening"
+    FAILOVER = "failover"
     IDLE = "idle"
 
 
@@ -55,10 +56,12 @@ class Sample:
         round: Counted from 0; the samples of a round were taken side by side.
         sessions: How many sessions there were.
         translated: The clients spoke Beta, and the upstream GA.
+        first: What the channel was like that was tried first, in mode `failover`.
+        known: That it is dead had been found out before, if it was.
         wall: The length of the window, in seconds.
         cpu: CPU time of the relay in the window, user and system, in seconds.
         events: Events relayed in the window; in mode `opening`, sessions opened.
-        delays: The delays of the events, in mode `paced`.
+        delays: The delays of the events, in mode `paced`; of whole setups in `failover`.
         before: Memory of the relay before the sessions, in mode `idle`.
         holding: Memory of the relay while it held them, in mode `idle`.
     """
@@ -69,6 +72,8 @@ class Sample:
     round: int
     sessions: int
     translated: bool = False
+    first: First = First.WELL
+    known: bool = True
     wall: float = 0.0
     cpu: float = 0.0
     events: int = 0

@@ -103,6 +103,16 @@ async def measure_opening(target: Target, count: int, *, cpu: Callable[[], float
         return Window(wall=time.monotonic() - wall_before, cpu=cpu() - cpu_before, events=count)
 
 
+async def measure_setup(target: Target, count: int) -> Window:
+    """Open `count` sessions at once; their delays are from connecting to `session.created`."""
+    load = Load()
+    before = time.monotonic()
+    async with open_sessions(target, load, Session, count, at_once=count) as sessions:
+        wall = time.monotonic() - before
+        delays = sorted(session.setup for session in sessions)
+        return Window(wall=wall, cpu=0.0, events=count, delays=delays)
+
+
 async def hold_idle(target: Target, count: int, settle: float, then: Callable[[], None]) -> None:
     """Hold `count` sessions that say nothing; call `then` once they have settled for a while."""
     load = Load()
@@ -122,9 +132,11 @@ async def try_session(target: Target) -> bool:
 
 @asynccontextmanager
 async def open_sessions(
-    target: Target, load: Load, kind: type[Session], count: int
+    target: Target, load: Load, kind: type[Session], count: int, *, at_once: int = CONCURRENCY
 ) -> AsyncIterator[list[Session]]:
     """Sessions that have heard `session.created`; closed politely at the end.
+
+    No more than `at_once` are being opened at a time.
 
     Raises:
         BrokenSessionError: A session was refused, or broke before the end.
@@ -132,7 +144,7 @@ async def open_sessions(
     """
     sessions = [kind(load) for _ in range(count)]
     try:
-        await _some_at_a_time(_open(target, session) for session in sessions)
+        await _some_at_a_time((_open(target, session) for session in sessions), at_once)
         load.check()
         yield sessions
         load.check()
@@ -143,6 +155,7 @@ async def open_sessions(
 
 
 async def _open(target: Target, session: Session) -> None:
+    before = time.monotonic_ns()
     try:
         await ws_connect(
             lambda: session,
@@ -153,6 +166,7 @@ async def _open(target: Target, session: Session) -> None:
             max_redirects=0,
         )
         await asyncio.wait_for(session.created.wait(), PATIENCE)
+        session.setup = time.monotonic_ns() - before
     except (WSError, TimeoutError) as error:
         raise BrokenSessionError(f"a session did not open: {error!r}") from error
 
@@ -166,15 +180,17 @@ async def _close(session: Session) -> None:
         raise BrokenSessionError("a close frame was not answered") from error
 
 
-async def _some_at_a_time(work: Iterable[Coroutine[None, None, None]]) -> None:
-    """Run all of it, never more than `CONCURRENCY` at a time."""
+async def _some_at_a_time(
+    work: Iterable[Coroutine[None, None, None]], at_once: int = CONCURRENCY
+) -> None:
+    """Run all of it, never more than `at_once` at a time."""
     waiting = iter(work)
 
     async def worker() -> None:
         for coroutine in waiting:
             await coroutine
 
-    workers = [asyncio.create_task(worker()) for _ in range(CONCURRENCY)]
+    workers = [asyncio.create_task(worker()) for _ in range(at_once)]
     try:
         await asyncio.gather(*workers)
     finally:

@@ -30,7 +30,7 @@ from clients import (
 )
 from figures import Mode, Sample, percentiles
 from processes import Memory, ProcessError
-from relays import Bench, Endpoint, Relay, Transport
+from relays import COOLDOWN, Bench, Endpoint, First, Relay, Transport
 from report import report
 
 #: What sessions do, in the modes in which events are relayed.
@@ -42,6 +42,8 @@ _WORK = {
 }
 #: How long a process may take until it holds a session, in seconds.
 _READY_SECONDS = 30.0
+#: So much longer than it is set a cooldown may be, with the rest that a timer needs.
+_MOST_JITTER = 1.3
 
 
 @attrs.frozen
@@ -83,6 +85,9 @@ def measure(plan: Plan, bench: Bench) -> Iterator[Sample]:
             with ExitStack() as stack:
                 upstream = stack.enter_context(bench.upstream(transport))
                 _wait_ready(upstream)
+                if mode is Mode.FAILOVER:
+                    yield from _take_setups(plan, bench, stack, upstream, transport)
+                    continue
                 endpoints = [
                     stack.enter_context(bench.relay(relay, upstream)) for relay in plan.relays
                 ]
@@ -108,6 +113,41 @@ def _take_turns(
                     yield _take(plan, endpoint, attrs.evolve(empty, translated=True))
 
 
+def _take_setups(
+    plan: Plan, bench: Bench, stack: ExitStack, upstream: Endpoint, transport: Transport
+) -> Iterator[Sample]:
+    """Measure setups: direct, through rt-proxy, and through rt-proxy with a dead first channel.
+
+    One session finds out that the channel is dead. What many cost is measured right after it,
+    and the next round when that is forgotten: when the cooldown has passed.
+    """
+    pairs = [(Relay.DIRECT, First.WELL), *((Relay.RT_PROXY, first) for first in First)]
+    endpoints = [
+        (first, stack.enter_context(bench.relay(relay, upstream, first)))
+        for relay, first in pairs
+        if relay in plan.relays
+    ]
+    for _, endpoint in endpoints:
+        _wait_ready(endpoint)
+    for round_ in range(plan.rounds):
+        _progress(f"failover, {transport.upper()} upstream, round {round_ + 1} of {plan.rounds}")
+        time.sleep(COOLDOWN * _MOST_JITTER)
+        for first, endpoint in endpoints:
+            sessions = plan.sessions[Mode.FAILOVER]
+            sample = Sample(Mode.FAILOVER, transport, endpoint.relay, round_, sessions, first=first)
+            one = attrs.evolve(sample, sessions=1, known=first is First.WELL)
+            yield _take_setup(endpoint, one)
+            yield _take_setup(endpoint, sample)
+
+
+def _take_setup(endpoint: Endpoint, sample: Sample) -> Sample:
+    with _explained(f"failover, {sample.relay}, first channel {sample.first}", endpoint):
+        window = uvloop.run(load.measure_setup(endpoint.target, sample.sessions))
+    return attrs.evolve(
+        sample, wall=window.wall, events=window.events, delays=percentiles(window.delays)
+    )
+
+
 @contextmanager
 def _explained(where: str, endpoint: Endpoint) -> Iterator[None]:
     """Tell of a broken session where it broke, and what the other side wrote about it."""
@@ -121,9 +161,9 @@ def _explained(where: str, endpoint: Endpoint) -> Iterator[None]:
 def _is_needed(mode: Mode, relay: Relay, round_: int) -> bool:
     """Whether to measure this relay in this round of this mode.
 
-    Only rt-proxy translates, and is its own measure. Memory does not vary, and a second reading in the same process would miss what the first left
-    behind. Without a relay there is no memory to measure, and of its work one round tells enough:
-    how much load generator and upstream can do.
+    Only rt-proxy translates, and is its own measure. Memory does not vary, and a second reading in
+    the same process would miss what the first left behind. Without a relay there is no memory to
+    measure, and of its work one round tells enough: how much load generator and upstream can do.
     """
     match mode, relay:
         case Mode.BETA_BURSTS, _:
@@ -223,6 +263,7 @@ def _parse() -> tuple[Plan, Path | None]:
             Mode.BETA_BURSTS: 8,
             Mode.PACED: 20 if quick else 100,
             Mode.OPENING: 50 if quick else 500,
+            Mode.FAILOVER: 20 if quick else 200,
             Mode.IDLE: 100 if quick else 1000,
         },
     )

@@ -36,6 +36,26 @@ auth = "none"
 models = ["*"]
 """
 
+#: A channel that is tried first, and is dead; how long that is known is the default.
+_DEAD_CHANNEL = """
+[[channels]]
+name = "dead"
+provider = "compatible"
+base_url = "{base_url}"
+auth = "none"
+priority = 1
+models = ["*"]
+
+[timeouts]
+first_event = 1
+
+[health]
+cooldown = {cooldown}
+max_cooldown = {cooldown}
+"""
+#: How long a dead first channel is passed over, in seconds; chance adds up to a quarter.
+COOLDOWN = 5.0
+
 
 class Relay(StrEnum):
     """What stands between load generator and upstream."""
@@ -43,6 +63,14 @@ class Relay(StrEnum):
     DIRECT = "direct"
     PLAIN = "plain"
     RT_PROXY = "rt-proxy"
+
+
+class First(StrEnum):
+    """What the channel is like that a relay tries first; where it is dead, a second one serves."""
+
+    WELL = "well"
+    REFUSES = "refuses"
+    SILENT = "silent"
 
 
 class Transport(StrEnum):
@@ -116,8 +144,13 @@ class Bench:
             yield Endpoint(target, child, Relay.DIRECT)
 
     @contextmanager
-    def relay(self, relay: Relay, upstream: Endpoint) -> Iterator[Endpoint]:
-        """A relay in front of the upstream, just started; for `direct`, the upstream."""
+    def relay(
+        self, relay: Relay, upstream: Endpoint, first: First = First.WELL
+    ) -> Iterator[Endpoint]:
+        """A relay in front of the upstream, just started; for `direct`, the upstream.
+
+        With a dead first channel only rt-proxy can do something; others have none.
+        """
         if relay is Relay.DIRECT:
             yield upstream
             return
@@ -126,16 +159,23 @@ class Bench:
         if relay is Relay.PLAIN:
             command = [sys.executable, str(_HERE / "plain_relay.py"), str(port), base_url]
         else:
-            config = self._write_config(port, base_url)
+            config = self._write_config(port, base_url, first)
             token = _add_token(config)
             command = [sys.executable, "-m", "rt_proxy", "serve", "--config", str(config)]
         target = Target(f"ws://127.0.0.1:{port}/v1", token)
         with run(relay, command, core=self.relay_core, folder=self.folder) as child:
             yield Endpoint(target, child, relay)
 
-    def _write_config(self, port: int, base_url: str) -> Path:
+    def _write_config(self, port: int, base_url: str, first: First) -> Path:
         config = Path(tempfile.mkdtemp(dir=self.folder)) / "config.toml"
-        config.write_text(_CONFIG.format(port=port, base_url=base_url, sessions=self.sessions))
+        text = _CONFIG.format(port=port, base_url=base_url, sessions=self.sessions)
+        dead_url = {
+            First.REFUSES: f"ws://127.0.0.1:{free_port()}/v1",
+            First.SILENT: f"{base_url.removesuffix('/v1')}/silent",
+        }.get(first)
+        if dead_url is not None:
+            text += _DEAD_CHANNEL.format(base_url=dead_url, cooldown=COOLDOWN)
+        config.write_text(text)
         return config
 
 

@@ -7,10 +7,10 @@ from statistics import median
 import attrs
 import figures
 from figures import Mode, Sample, Spread
-from relays import Relay, Transport
+from relays import First, Relay, Transport
 
 #: Columns of words; all others hold numbers, and stand at the right.
-_WORDS = ("mode", "client", "upstream", "relay", "target", "verdict", "note")
+_WORDS = ("mode", "client", "upstream", "relay", "first", "when", "target", "verdict", "note")
 #: A relay that lets less than this share of the events through in time has a growing queue.
 _KEEPS_UP = 0.97
 
@@ -46,6 +46,7 @@ def report(samples: Sequence[Sample]) -> str:
         _memory(samples),
         _delays(samples),
         _openings(samples),
+        _setups(samples),
     )
     return "\n".join(table for table in tables if table)
 
@@ -154,6 +155,39 @@ def _opening_row(group: Group) -> Row:
     cpu = f"{group.middle(figures.cpu_per_event) / 1e3:.2f}"
     cells = (*group.names, f"{group.own[0].sessions}", rate)
     return (*cells, "-" if group.relay is Relay.DIRECT else cpu)
+
+
+def _setups(samples: Sequence[Sample]) -> str:
+    return _table(
+        "Setup of a session, from connecting to session.created, in ms, all at once",
+        "upstream relay first when sessions p50 p99 added-p50 range",
+        [row for group in _groups(samples, Mode.FAILOVER) for row in _setup_rows(group)],
+    )
+
+
+def _setup_rows(group: Group) -> Iterator[Row]:
+    """A row for each kind of first channel, alone and at once: beside direct, or beside well."""
+    well = [sample for sample in group.own if sample.first is First.WELL]
+    kinds = dict.fromkeys((one.first, one.sessions, one.known) for one in group.own)
+    for kind in sorted(kinds, key=lambda kind: (kind[1], list(First).index(kind[0]))):
+        first, sessions, known = kind
+        own = [one for one in group.own if (one.first, one.sessions, one.known) == kind]
+        taken = attrs.evolve(group, own=own)
+        is_direct = group.relay is Relay.DIRECT
+        reference = group.direct if first is First.WELL else well
+        reference = [one for one in reference if one.sessions == sessions]
+        added = None if is_direct else figures.compare(figures.delay_p50, sub, own, reference)
+        yield (
+            group.transport.upper(),
+            group.relay,
+            "-" if is_direct else first,
+            "-" if first is First.WELL else ("after" if known else "before"),
+            f"{sessions}",
+            f"{taken.middle(figures.delay_p50):.1f}",
+            f"{taken.middle(figures.delay_p99):.1f}",
+            "-" if added is None else f"{added.middle:+.1f}",
+            "-" if added is None else f"{added.low:+.1f}..{added.high:+.1f}",
+        )
 
 
 def _groups(samples: Sequence[Sample], *modes: Mode) -> Iterator[Group]:

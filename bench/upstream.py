@@ -2,7 +2,7 @@
 
 Run as `upstream.py PORT [CERTIFICATE.pem]`; it serves until it is killed. It greets with
 `session.created`, answers each `input_audio_buffer.append` with one delta and each
-`response.create` with a whole response.
+`response.create` with a whole response. On another path it takes every session and says nothing.
 """
 
 import gc
@@ -41,8 +41,21 @@ class UpstreamSession(MessageListener):
         self.transport.disconnect()
 
 
-def new_session(request: WSUpgradeRequest) -> UpstreamSession | None:
-    """A session on the address of the Realtime API, and 404 elsewhere."""
+class SilentSession(MessageListener):
+    """A session that never speaks, not even first."""
+
+    def on_message(self, payload: bytes) -> None:
+        """Say nothing."""
+
+    def on_close_frame(self, why: str) -> None:
+        self.transport.send_close(WSCloseCode.OK)
+        self.transport.disconnect()
+
+
+def new_session(request: WSUpgradeRequest) -> MessageListener | None:
+    """A session on the address of the Realtime API, a silent one beside it, and 404 elsewhere."""
+    if request.path.startswith(b"/silent/realtime?"):
+        return SilentSession()
     return UpstreamSession() if request.path.startswith(b"/v1/realtime?") else None
 
 
