@@ -86,6 +86,18 @@ async def test_the_only_channel_is_always_tried(autojump_clock: MockClock) -> No
         assert await served(house) == ("a",)
 
 
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found"])
+async def test_a_model_that_is_not_there(autojump_clock: MockClock, status: str) -> None:
+    """What a client asked for is not the channel's fault: others are served there as before."""
+    a, b = a_and_b()
+    async with house_of(a, b) as house:
+        network = Network(house, "a", "b")
+        network.ways["a"] = Way("", answers(status))
+        assert (await served(house))[-1] == "b"
+        del network.ways["a"]
+        assert await served(house) == ("a",)
+
+
 async def test_a_flapping_channel(autojump_clock: MockClock) -> None:
     """A channel that fails every other time costs no client its session."""
     async with house_of(*a_and_b()) as house:

@@ -10,6 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -518,6 +519,39 @@ def cannot(folder: Path, config: str) -> list[str]:
     assert outcome.returncode == 1
     assert outcome.stdout == ""
     return outcome.stderr.splitlines()
+
+
+@pytest.mark.log_says("session ended")
+def test_a_name_that_hangs(
+    serve: Serve, simulated: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many clients on a channel whose host is never found keep nobody from the next channel."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket, time\n"
+        "look_up = socket.getaddrinfo\n"
+        "def getaddrinfo(host, *more):\n"
+        "    time.sleep(600 if host == b'slow.test' else 0)\n"
+        "    return look_up(host, *more)\n"
+        "socket.getaddrinfo = getaddrinfo\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    good = simulated.url.replace("127.0.0.1", "localhost")
+    channel = '\n[[channels]]\nname = "{}"\nprovider = "compatible"\nmodels = ["*"]\n'
+    served = serve(
+        "[listen]\nport = 0\n[timeouts]\ndial = 1\n"
+        + channel.format("slow")
+        + 'priority = 1\nbase_url = "ws://slow.test/v1"\nauth = "none"\n'
+        + channel.format("good")
+        + f'base_url = "{good}"\napi_key = "{simulated.token}"\n'
+    )
+
+    def come_in(_: int) -> None:
+        with session(served):
+            pass
+
+    with ThreadPoolExecutor(60) as clients:
+        assert list(clients.map(come_in, range(60))) == [None] * 60
+    assert served.stop() == 0
 
 
 def test_port_in_use(tmp_path: Path) -> None:

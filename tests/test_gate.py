@@ -376,6 +376,25 @@ async def test_models_of_a_token(autojump_clock: MockClock) -> None:
         assert seen == [[MODEL, OTHER], [OTHER]]
 
 
+async def test_how_the_channels_of_a_token_do(autojump_clock: MockClock) -> None:
+    """``/readyz`` tells a token how its channels do, and nobody else."""
+    async with open_house(channel("a"), channel("b")) as house:
+        house.silent_visits = 3
+        house.proxy._health.note_failure("a", "HTTP 500", trio.current_time(), retry_after=60)
+        _, only_b = house.tokens.add("only b", now=datetime.now(UTC), channels=["b"])
+        seen = []
+        for secret in (house.token, only_b.reveal(), "sk-wrong"):
+            client = await house.visit()
+            line = f"GET /readyz HTTP/1.1\r\nHost: x\r\napi-key: {secret}\r\n\r\n"
+            await client.send_raw(line.encode())
+            head = await client.read_head()
+            assert head.startswith(b"HTTP/1.1 200 ")
+            body = b"".join([chunk async for chunk in client.stream])
+            told = json.loads(bytes(client._unread) + body).get("channels", [])
+            seen.append([(one["name"], one["state"], one["seconds"]) for one in told])
+        assert seen == [[("a", "left_alone", 60), ("b", "well", None)], [("b", "well", None)], []]
+
+
 async def test_readiness_while_draining(autojump_clock: MockClock) -> None:
     """A draining proxy is alive and not ready."""
     async with open_house(still_serves=False) as house:

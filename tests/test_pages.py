@@ -5,6 +5,7 @@ import json
 import h11
 import pytest
 
+from rt_proxy.channels import ChannelState
 from rt_proxy.listener.pages import Answer, models_answer, page, refusal_answer, render
 from rt_proxy.realtime.hello import RequestHead
 from rt_proxy.realtime.refusals import (
@@ -17,16 +18,22 @@ from rt_proxy.realtime.refusals import (
 from rt_proxy.settings import Secret
 
 
-def ask(target: str, method: str = "GET", *, is_ready: bool = True) -> Answer:
-    """Ask for a page with the token T; only T may see the models."""
+def ask(target: str, method: str = "GET", *, is_ready: bool = True, token: str = "T") -> Answer:
+    """Ask for a page with a token; only T may see the models, and how the channels do."""
 
     def models(secret: Secret | None) -> Answer | Refusal:
         if secret is None or secret.reveal() != "T":
             return invalid_api_key("The token is wrong.")
         return models_answer(["gpt-realtime-2.1", "caf\u00e9"])
 
-    head = RequestHead(method, target, ((b"host", b"h"), (b"authorization", b"Bearer T")))
-    return page(head, ready=lambda: is_ready, models=models)
+    def states(secret: Secret | None) -> list[ChannelState] | Refusal:
+        if secret is None or secret.reveal() != "T":
+            return invalid_api_key("The token is wrong.")
+        return [ChannelState("c", "cooling", 2, 1, "HTTP 500", 4)]
+
+    bearer = ((b"authorization", b"Bearer " + token.encode()),) if token else ()
+    head = RequestHead(method, target, ((b"host", b"h"), *bearer))
+    return page(head, is_ready=is_ready, states=states, models=models)
 
 
 def parse(data: bytes, method: str = "GET") -> tuple[h11.Response, bytes]:
@@ -61,10 +68,26 @@ def test_healthz() -> None:
 
 def test_readyz() -> None:
     """Readiness is 200, or 503 in the form of every HTTP error."""
-    assert ask("/readyz").status == 200
-    answer = ask("/readyz", is_ready=False)
+    answer = ask("/readyz", token="")
+    assert (answer.status, json.loads(answer.body)) == (200, {"status": "ready"})
+    answer = ask("/readyz", is_ready=False, token="wrong")
     assert answer.status == 503
     assert error(answer)["type"] == "server_error"
+
+
+def test_readyz_with_a_token() -> None:
+    """Whoever may come in learns how the channels do, and whether it is ready as before."""
+    channel = {"name": "c", "state": "cooling", "sessions": 2, "failures": 1}
+    channel |= {"why": "HTTP 500", "seconds": 4}
+    answer = ask("/readyz")
+    assert (answer.status, json.loads(answer.body)) == (
+        200,
+        {"status": "ready", "channels": [channel]},
+    )
+    answer = ask("/readyz", is_ready=False)
+    assert answer.status == 503
+    body = json.loads(answer.body)
+    assert (body["channels"], body["error"]["code"]) == ([channel], "not_ready")
 
 
 def test_models() -> None:
@@ -80,7 +103,12 @@ def test_models() -> None:
 def test_models_need_a_token() -> None:
     """Without a good token the models are 401, with the challenge that HTTP asks for."""
     head = RequestHead("GET", "/v1/models", ())
-    answer = page(head, ready=lambda: True, models=lambda _: invalid_api_key("No token."))
+    answer = page(
+        head,
+        is_ready=True,
+        states=lambda _: (),
+        models=lambda _: invalid_api_key("No token."),
+    )
     assert answer.status == 401
     assert error(answer)["code"] == "invalid_api_key"
     assert ("WWW-Authenticate", "Bearer") in answer.headers

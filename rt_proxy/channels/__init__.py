@@ -16,10 +16,12 @@ from rt_proxy.channels.choose import (
     unfit,
 )
 from rt_proxy.channels.health import Condition, Health
+from rt_proxy.channels.state import ChannelState, state_of
 from rt_proxy.channels.upstream import UpstreamRequest, upstream_request
 
 __all__ = [
     "Channel",
+    "ChannelState",
     "Choice",
     "Condition",
     "Health",
@@ -31,6 +33,7 @@ __all__ = [
     "make_channels",
     "problems",
     "served_models",
+    "state_of",
     "unfit",
     "upstream_request",
 ]

@@ -19,6 +19,7 @@ from rt_proxy.cli.signals import obey_signals, receive_signals
 from rt_proxy.cli.systemd import ServiceManager, passed_sockets
 from rt_proxy.configfile import not_in_force
 from rt_proxy.errors import RtProxyError, SettingsError
+from rt_proxy.listener.resolver import HostResolver
 from rt_proxy.observe import configure
 from rt_proxy.proxy import Proxy
 from rt_proxy.proxy import serve as serve_proxy
@@ -143,6 +144,7 @@ async def _run(
 ) -> bool:
     """Serve until drained or cut; return whether everybody had left by themselves."""
     settings, handed_over = config.settings, bool(sockets)
+    trio.socket.set_custom_hostname_resolver(HostResolver())
     with receive_signals() as signals:
         async with trio.open_nursery() as nursery:
             serve = functools.partial(serve_proxy, settings, listeners=_listeners(sockets))

@@ -6,6 +6,9 @@ import ssl
 
 import trio
 
+#: In what OpenSSL says of a certificate that is another host's, here follows our host's name.
+_NAME_FOLLOWS = ", certificate is not valid for"
+
 
 class DialError(OSError):
     """An upstream cannot be dialled.
@@ -25,7 +28,7 @@ def dial_failure(error: OSError | trio.BrokenResourceError) -> str:
         case DialError(why=why):
             return why
         case ssl.SSLCertVerificationError(verify_message=why):
-            return f"TLS: {why}"
+            return f"TLS: {why.partition(_NAME_FOLLOWS)[0]}"
         case ssl.SSLError(reason=why):
             return f"TLS: {why or 'the handshake failed'}"
         case socket.gaierror():

@@ -9,13 +9,14 @@ It is one long module because it is one story; what it decides is told elsewhere
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from random import Random
 
 import attrs
 import trio
 
+from rt_proxy.channels import ChannelState, state_of
 from rt_proxy.listener.addresses import client_address, origin_allowed
 from rt_proxy.listener.admission import Ticket, admit, authenticate, models_for
 from rt_proxy.listener.answers import send_answer
@@ -36,6 +37,7 @@ from rt_proxy.session.leg import Leg
 from rt_proxy.session.session import Session
 from rt_proxy.session.wslegs import accept_leg
 from rt_proxy.settings import Secret, no_limit_if_zero
+from rt_proxy.tokens.token import Token
 
 #: How long a visitor that was silent too long, or is cut, may take to be answered, in seconds.
 _SHORT_LINGER = 0.25
@@ -151,7 +153,11 @@ class Gate:
                 models_for(token, house.channels, default_model=house.settings.default_model)
             )
 
-        answer = page(head, ready=lambda: self._is_ready(house), models=models)
+        def states(secret: Secret | None) -> Iterable[ChannelState] | Refusal:
+            token = authenticate(secret, house.tokens, datetime.now(UTC))
+            return token if isinstance(token, Refusal) else _states_for(token, house)
+
+        answer = page(head, is_ready=self._is_ready(house), states=states, models=models)
         await self._answer(visit, answer)
 
     def _is_ready(self, house: House) -> bool:
@@ -354,6 +360,16 @@ class Gate:
             reason=reason,
         )
         self._on_session_end(visit.record)
+
+
+def _states_for(token: Token, house: House) -> list[ChannelState]:
+    """Return how the channels do that a token may use."""
+    now = trio.current_time()
+    return [
+        state_of(channel, house.health.of(channel.name), now)
+        for channel in house.channels
+        if not token.channels or channel.name in token.channels
+    ]
 
 
 def _draft(stream: trio.abc.Stream) -> SessionRecord:

@@ -39,6 +39,8 @@ _CODE = re.compile(r"[a-z0-9_]{1,64}")
 _KEY_CODES = frozenset({"invalid_api_key", "credit_balance_exhausted", "account_deactivated"})
 #: Codes that are about what was asked for; the channel is as well as before.
 _WISH_CODES = frozenset({"invalid_intent", "model_not_found", "invalid_model", "missing_model"})
+#: So are statuses; Azure has 404 for a deployment that is not there.
+_WISH_STATUSES = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 #: An upstream that is not needed is told so, for at most so many seconds.
 _GOODBYE = 0.25
 #: The least time for a channel to be blamed for the end of all, in seconds.
@@ -304,7 +306,11 @@ class UpstreamOpener:
         except UpgradeFailedError as error:
             await trio.aclose_forcefully(stream)
             return Failure(
-                channel.name, str(error), status=error.status, retry_after=error.retry_after
+                channel.name,
+                str(error),
+                status=error.status,
+                retry_after=error.retry_after,
+                is_channels=error.status not in _WISH_STATUSES,
             )
         except BaseException:
             await trio.aclose_forcefully(stream)

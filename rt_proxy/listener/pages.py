@@ -6,9 +6,11 @@ Values in, values and bytes out; nothing here touches a stream (see ``answers.py
 import json
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from typing import Any
 
 import attrs
 
+from rt_proxy.channels import ChannelState
 from rt_proxy.realtime.hello import RequestHead, credential, unknown_url
 from rt_proxy.realtime.refusals import Refusal, http_only
 from rt_proxy.settings import Secret
@@ -36,14 +38,16 @@ class Answer:
 def page(
     head: RequestHead,
     *,
-    ready: Callable[[], bool],
+    is_ready: bool,
+    states: Callable[[Secret | None], Iterable[ChannelState] | Refusal],
     models: Callable[[Secret | None], Answer | Refusal],
 ) -> Answer:
     """Answer a request whose path is not one of the Realtime API.
 
     Args:
         head: The request.
-        ready: Tells whether a session could be opened now.
+        is_ready: Whether a session could be opened now.
+        states: Tells how the channels of the holder of a credential do, or refuses to.
         models: Gives the answer for the holder of a credential, or refuses it.
     """
     if head.path not in (_HEALTHZ, _READYZ, _MODELS):
@@ -55,7 +59,7 @@ def page(
     if head.path == _HEALTHZ:
         return _json_answer({"status": "ok"})
     if head.path == _READYZ:
-        return _readiness(is_ready=ready())
+        return _readiness(states(credential(head)), is_ready=is_ready)
     answer = models(credential(head))
     return refusal_answer(answer) if isinstance(answer, Refusal) else answer
 
@@ -105,11 +109,15 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _readiness(*, is_ready: bool) -> Answer:
-    if is_ready:
-        return _json_answer({"status": "ready"})
+def _readiness(states: Iterable[ChannelState] | Refusal, *, is_ready: bool) -> Answer:
+    """Answer whether it is ready; to holders of a token also how their channels do."""
     message = "Not ready: the proxy is draining, or no channel is usable."
-    return refusal_answer(http_only(503, "not_ready", message, type="server_error"))
+    refusal = http_only(503, "not_ready", message, type="server_error")
+    if isinstance(states, Refusal):
+        return _json_answer({"status": "ready"}) if is_ready else refusal_answer(refusal)
+    told: dict[str, Any] = {"status": "ready"} if is_ready else json.loads(refusal.body())
+    answer = _json_answer(told | {"channels": [state.as_json() for state in states]})
+    return answer if is_ready else attrs.evolve(answer, status=refusal.status)
 
 
 def _json_answer(value: object) -> Answer:
