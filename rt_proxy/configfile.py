@@ -112,6 +112,9 @@ def _with_absolute_files(channel: ChannelSettings, folder: Path) -> ChannelSetti
         cert = attrs.evolve(cert, cert=folder / cert.cert, key=folder / cert.key)
     if source is not None and source.file is not None:
         source = attrs.evolve(source, file=folder / source.file)
+    if source is not None and source.command and "/" in source.command[0]:
+        program, *arguments = source.command
+        source = attrs.evolve(source, command=(str(folder / program), *arguments))
     return attrs.evolve(
         channel,
         ca_file=None if ca_file is None else folder / ca_file,

@@ -142,8 +142,9 @@ def _read_models(value: object) -> Mapping[str, str]:
 
 
 def _by_number(meanings: Mapping[str, CloseMeaning]) -> Mapping[int, CloseMeaning]:
-    if not all(_CLOSE_CODE.fullmatch(code) for code in meanings):
-        raise ValueError("has a key that is no close code, such as 4001")
+    wrong = [json.dumps(code) for code in meanings if not _CLOSE_CODE.fullmatch(code)]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} is no close code; write a number such as 4001")
     return MappingProxyType({int(code): meaning for code, meaning in meanings.items()})
 
 

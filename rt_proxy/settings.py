@@ -283,7 +283,8 @@ def check(settings: Settings) -> list[str]:
         *_wrong_default_model(settings),
         *_wrong_listen(settings.listen),
         *_wrong_limits(settings.limits),
-        *_wrong_health(settings),
+        *_wrong_health(settings.health),
+        *_wrong_transcription_channel(settings),
         *_wrong_timeouts(settings.timeouts),
         *_wrong_prices(settings.prices),
     ]
@@ -343,16 +344,21 @@ def _wrong_limits(limits: Limits) -> Iterator[str]:
         yield f"limits.parsed_bytes: must not exceed message_bytes, {limits.message_bytes}"
 
 
-def _wrong_health(settings: Settings) -> Iterator[str]:
-    health = settings.health
+def _wrong_health(health: HealthSettings) -> Iterator[str]:
     for field in attrs.fields(HealthSettings):
         if not _is_amount(getattr(health, field.name)):
             yield f"health.{field.name}: must be a number of seconds, 0 or more"
     if health.cooldown > health.max_cooldown:
         yield f"health.cooldown: must not exceed max_cooldown, {health.max_cooldown:g}"
+
+
+def _wrong_transcription_channel(settings: Settings) -> Iterator[str]:
     wanted = settings.transcription_channel
     if wanted is not None and wanted not in [channel.name for channel in settings.channels]:
         yield "transcription_channel: there is no channel of this name"
+    for index, channel in enumerate(settings.channels):
+        if channel.name == wanted and channel.transcription is False:
+            yield f"transcription_channel: channels[{index}] of this name has transcription = false"
 
 
 def _wrong_timeouts(timeouts: Timeouts) -> Iterator[str]:

@@ -188,7 +188,7 @@ def test_when_no_channel_can_serve_now() -> None:
     assert refused.headers == (("Retry-After", "7"),)
     assert refused.message == (
         "No channel can serve now. channel-0: it asked to be left alone for 7 s (HTTP 429); "
-        "channel-1: its key was refused (HTTP 401) until a reload."
+        "channel-1: its key was refused (HTTP 401), it waits for a reload."
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import kit
 import pytest
 import trio
@@ -63,8 +64,10 @@ async def test_a_refused_key_of_the_only_channel(autojump_clock: MockClock) -> N
         network.ways["a"] = REFUSES_KEY
         assert await refusal(house) == (503, None, "No channel could serve. a: HTTP 401.")
         assert await refusal(house) == (
-            503, None, "No channel can serve now. a: its key was refused (HTTP 401) until a reload."
-        )  # fmt: skip
+            503,
+            None,
+            "No channel can serve now. a: its key was refused (HTTP 401), it waits for a reload.",
+        )
         assert network.count("a") == 1
 
 
@@ -156,10 +159,12 @@ async def test_one_refused_key_of_several(
             network.dials.clear()
             assert await served(house) == ("b",)
     warnings = [line for line in log if "refused" in line]
-    passed_over = "is refused (HTTP 401); it is passed over until a reload"
+    passed_over = "is refused (HTTP 401); it is not used until a reload"
     assert warnings[0] == f"channel a: key 1 of 3 {passed_over}"
     assert warnings[1].startswith("channel a: key 3 of 3")
-    assert warnings[2:] == [f"channel a: its key {passed_over}"]
+    assert warnings[2:] == [
+        "channel a: every key is refused (HTTP 401); it is not tried until a reload"
+    ]
     assert KEY_START not in "\n".join(log)
 
 
@@ -179,7 +184,10 @@ async def test_overflow(autojump_clock: MockClock, max_sessions: int) -> None:
         assert names == ["a"] * max_sessions + ["b"] * max_sessions
         status, after, message = await refusal(house)
         assert (status, after) == (503, 5)
-        assert f"a: it is full, with {max_sessions} sessions; b: it is full" in message
+        assert (
+            f"a: it is full, with {max_sessions} of {max_sessions} sessions; b: it is full"
+            in message
+        )
         client, upstream = opened[0]
         await client.close()
         await farewells(client, upstream)
@@ -190,6 +198,22 @@ async def test_overflow(autojump_clock: MockClock, max_sessions: int) -> None:
         for client, upstream in opened:
             await client.close()
             await farewells(client, upstream)
+
+
+async def test_a_full_channel_is_told_with_those_that_failed(autojump_clock: MockClock) -> None:
+    """Who is refused learns of every channel, those included that were not tried."""
+    a, b = a_and_b()
+    async with house_of(attrs.evolve(a, max_sessions=1), b) as house:
+        network = Network(house, "a", "b")
+        client = await house.knock()
+        await wait_all_tasks_blocked()
+        network.ways["b"] = WAYS["refused"]
+        _, _, message = await refusal(house)
+        await use(client)
+    assert message == (
+        "No channel could serve. b: connection refused; "
+        "a: not tried, it is full, with 1 of 1 sessions."
+    )
 
 
 async def _client_closes(client: kit.Client, upstream: kit.Upstream) -> None:

@@ -205,8 +205,8 @@ def test_a_channel_that_nobody_may_try() -> None:
 
     assert choice.channels == ()
     assert choice.passed_over == {
-        "a": "its key was refused (HTTP 401) until a reload",
-        "b": "it is full, with 2 sessions",
+        "a": "its key was refused (HTTP 401), it waits for a reload",
+        "b": "it is full, with 2 of 2 sessions",
         "c": "it asked to be left alone for 60 s (HTTP 429)",
     }
     assert choice.retry_after == 5

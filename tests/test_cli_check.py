@@ -269,6 +269,35 @@ class TestChannelFiles:
         )
 
 
+class TestKeySources:
+    """Where keys come from that change, which serve would ask at the first session."""
+
+    @pytest.mark.parametrize(
+        ("source", "problem"),
+        [
+            ('command = ["./token.sh"]', "command: there is no program '{}/token.sh'"),
+            ('command = ["no-such-program"]', "command: there is no program 'no-such-program'"),
+            ('file = "token"', "file: {}/token is not there or cannot be read"),
+        ],
+    )
+    def test_missing(self, source: str, problem: str) -> None:
+        """What is not there is named with its place."""
+        channel = TestChannelFiles.CHANNEL.partition("api_key =")[0]
+        [line] = run(GOOD + channel + f"api_key_from = {{ {source} }}\n").stderr.splitlines()
+
+        place = f"config.toml: channels[2].api_key_from.{problem.format(Path.cwd())}"
+        assert line.startswith(place)
+
+    def test_good(self) -> None:
+        """A program by its path from the config file, one in PATH, and a file are good."""
+        script = Path("token.sh")
+        script.write_text("#!/bin/sh\necho sk-hush\n")
+        script.chmod(0o700)
+        channel = TestChannelFiles.CHANNEL.partition("api_key =")[0]
+        for source in ('command = ["./token.sh"]', 'command = ["sh"]', 'file = "token.sh"'):
+            assert run(GOOD + channel + f"api_key_from = {{ {source} }}\n").exit_code == 0
+
+
 class TestTokens:
     """The token file that serve would read or make."""
 

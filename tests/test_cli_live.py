@@ -205,6 +205,14 @@ def test_model() -> None:
     assert described(f'default_model = "y"\n{config}')[0]["model"] == "y"
 
 
+def test_a_model_that_nobody_serves() -> None:
+    """A model that no channel serves is no question to any of them."""
+    result = run(SIMULATOR, "--model", "nosuch")
+
+    assert result.stderr.startswith("rt-proxy: no channel serves the model 'nosuch'")
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
 def test_transcription() -> None:
     """Transcription sessions are tried where they may go."""
     other = SIMULATOR.replace("good", "other") + "transcription = false\n"

@@ -577,7 +577,7 @@ class TestChannelSettings:
             ),
             (
                 'close_codes = { hush = "key" }',
-                "channels[0].close_codes: has a key that is no close code, such as 4001",
+                'channels[0].close_codes: "hush" is no close code; write a number such as 4001',
             ),
             (
                 'headers = { Host = "hush" }',

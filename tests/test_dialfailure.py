@@ -16,6 +16,9 @@ def caused(error: BaseException, by: BaseException) -> BaseException:
     return error
 
 
+NO_TLS = "TLS: what answers there speaks no TLS, as behind http:// and ws://"
+
+
 def tls_error(kind: type[ssl.SSLError], **facts: str | None) -> ssl.SSLError:
     """Return an error of OpenSSL, which sets its facts from outside."""
     error = kind(1, "[SSL] 10.0.0.1 said hush")
@@ -32,7 +35,8 @@ def tls_error(kind: type[ssl.SSLError], **facts: str | None) -> ssl.SSLError:
         (OSError(errno.ECONNREFUSED, "10.0.0.1 hush"), "connection refused"),
         (OSError("10.0.0.1 hush"), "cannot connect"),
         (trio.BrokenResourceError("hush"), "hung up during the TLS handshake"),
-        (tls_error(ssl.SSLError, reason="WRONG_VERSION_NUMBER"), "TLS: WRONG_VERSION_NUMBER"),
+        (tls_error(ssl.SSLError, reason="WRONG_VERSION_NUMBER"), NO_TLS),
+        (tls_error(ssl.SSLError, reason="BAD_RECORD_MAC"), "TLS: BAD_RECORD_MAC"),
         (tls_error(ssl.SSLError, reason=None), "TLS: the handshake failed"),
         (
             tls_error(ssl.SSLCertVerificationError, verify_message="certificate has expired"),

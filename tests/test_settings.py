@@ -8,6 +8,7 @@ import pytest
 
 from rt_proxy.settings import (
     ChannelSettings,
+    HealthSettings,
     Limits,
     ListenSettings,
     PriceSettings,
@@ -157,6 +158,35 @@ class TestListen:
         listen = ListenSettings(trusted_proxies=("::1", network))
 
         assert places(settings(listen=listen)) == ["listen.trusted_proxies[1]"]
+
+
+class TestHealth:
+    """Rules of the cooldowns."""
+
+    @pytest.mark.parametrize("name", ["cooldown", "max_cooldown"])
+    def test_negative(self, name: str) -> None:
+        """A time is not negative."""
+        health = HealthSettings(**{name: -1.0})
+        assert f"health.{name}" in places(settings(health=health))
+
+    def test_the_first_is_not_longer_than_the_longest(self) -> None:
+        """A cooldown grows from the first to the longest."""
+        health = HealthSettings(cooldown=11, max_cooldown=10)
+        assert places(settings(health=health)) == ["health.cooldown"]
+
+
+class TestTranscriptionChannel:
+    """Rules of the channel for transcription sessions."""
+
+    @pytest.mark.parametrize(
+        ("name", "transcription", "wrong"),
+        [("c", None, False), ("c", True, False), ("c", False, True), ("d", None, True)],
+    )
+    def test_it_must_take_them(self, name: str, transcription: bool | None, *, wrong: bool) -> None:
+        """It must be there, and must not be one that takes none."""
+        channel = ChannelSettings("c", "simulator", {"*": "*"}, transcription=transcription)
+        found = places(settings(channels=(channel,), transcription_channel=name))
+        assert found == (["transcription_channel"] if wrong else [])
 
 
 class TestLimits:

@@ -150,13 +150,16 @@ def is_full(channel: Channel, busy: int) -> bool:
 def bar_to(channel: Channel, condition: Condition, now: float) -> Bar | None:
     """Return why a channel may not be tried at this moment; None: it may."""
     if condition.key_refused:
-        return Bar(f"its key was refused ({condition.why}) until a reload")
+        return Bar(f"its key was refused ({condition.why}), it waits for a reload")
     barred = condition.barred_until - now
     if barred > 0:
         why = f"it asked to be left alone for {math.ceil(barred)} s ({condition.why})"
         return Bar(why, barred)
     if is_full(channel, condition.busy):
-        return Bar(f"it is full, with {condition.busy} sessions", _FULL_RETRY_AFTER)
+        return Bar(
+            f"it is full, with {condition.busy} of {channel.max_sessions} sessions",
+            _FULL_RETRY_AFTER,
+        )
     return None
 
 

@@ -1,6 +1,7 @@
 """``rt-proxy check``: would ``serve`` start with this config file, and what would it do?"""
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from rt_proxy.cli.outcome import fail_by_config
 from rt_proxy.configfile import load_settings, not_in_force
 from rt_proxy.errors import SettingsError, TokenStoreError
 from rt_proxy.listener.certificate import certificate_problems, upstream_file_problems
-from rt_proxy.settings import Settings
+from rt_proxy.settings import KeySource, Settings
 from rt_proxy.tokens.file import FileTokenStore
 
 #: What ``--explain`` has for a model where none is given.
@@ -160,7 +161,16 @@ def _file_problems(settings: Settings) -> Iterator[str]:
         yield from upstream_file_problems(
             channel.ca_file, channel.client_cert, f"channels[{index}]."
         )
+        if channel.api_key_from is not None:
+            yield from _key_source_problems(channel.api_key_from, f"channels[{index}].api_key_from")
     yield from _tokens_problems(settings.tokens.file)
+
+
+def _key_source_problems(source: KeySource, place: str) -> Iterator[str]:
+    if source.command and shutil.which(source.command[0]) is None:
+        yield f"{place}.command: there is no program {source.command[0]!r} that can be run"
+    if source.file is not None and not os.access(source.file, os.R_OK):
+        yield f"{place}.file: {source.file} is not there or cannot be read"
 
 
 def _tokens_problems(path: Path) -> Iterator[str]:

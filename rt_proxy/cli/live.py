@@ -30,7 +30,7 @@ def print_live(
 ) -> None:
     """Open a session on every channel and print what came of it.
 
-    The exit status is 1 where one failed, and 130 where Ctrl-C ended it.
+    The exit status is 1 where one failed or none serves the model, and 130 where Ctrl-C ended it.
 
     Args:
         settings: What is in force.
@@ -41,6 +41,8 @@ def print_live(
     planned = probes(settings, model=model, transcription=transcription)
     if not planned:
         fail("no channel takes transcription sessions; see channels[].transcription")
+    if model is not None and all(probe.model != model for probe in planned):
+        fail(f"no channel serves the model {model!r}; see channels[].models")
     progress = Progress(planned, sys.stderr, on_terminal=_is_terminal(sys.stderr))
     with _errors_only():
         interrupted = trio.run(_run, settings, planned, progress)

@@ -29,6 +29,8 @@ def dial_failure(error: OSError | trio.BrokenResourceError) -> str:
             return why
         case ssl.SSLCertVerificationError(verify_message=why):
             return f"TLS: {why.partition(_NAME_FOLLOWS)[0]}"
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
+            return "TLS: what answers there speaks no TLS, as behind http:// and ws://"
         case ssl.SSLError(reason=why):
             return f"TLS: {why or 'the handshake failed'}"
         case socket.gaierror():

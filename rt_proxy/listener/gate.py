@@ -16,7 +16,7 @@ from random import Random
 import attrs
 import trio
 
-from rt_proxy.channels import ChannelState, state_of
+from rt_proxy.channels import ChannelState, bar_to, state_of
 from rt_proxy.listener.addresses import client_address, origin_allowed
 from rt_proxy.listener.admission import Ticket, admit, authenticate, models_for
 from rt_proxy.listener.answers import send_answer
@@ -162,8 +162,8 @@ class Gate:
 
     def _is_ready(self, house: House) -> bool:
         now = trio.current_time()
-        usable = (house.health.of(channel.name).is_usable(now) for channel in house.channels)
-        return not self._roster.draining and any(usable)
+        bars = (bar_to(channel, house.health.of(channel.name), now) for channel in house.channels)
+        return not self._roster.draining and None in bars
 
     async def _answer(self, visit: _Visit, answer: Answer, linger: float | None = None) -> None:
         visit.answered = True

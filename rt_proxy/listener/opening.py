@@ -43,8 +43,8 @@ _WISH_CODES = frozenset({"invalid_intent", "model_not_found", "invalid_model", "
 _WISH_STATUSES = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 #: An upstream that is not needed is told so, for at most so many seconds.
 _GOODBYE = 0.25
-#: The least time for a channel to be blamed for the end of all, in seconds.
-_FAIR_TRY = 1.0
+#: The least time for a channel to be blamed where the client left or all time was over, in seconds.
+_FAIR_TRY = 2.0
 
 
 @attrs.frozen
@@ -130,23 +130,18 @@ class UpstreamOpener:
         """
         seconds = no_limit_if_zero(self._timeouts.opening)
         left = list(ticket.channels)
-        channel, since = left[0], trio.current_time()
+        channel = left[0]
         with trio.move_on_after(seconds) as scope:
             while left:
-                channel, since = self._next_of(left), trio.current_time()
+                channel = self._next_of(left)
                 upstream = await self._try(channel, ticket)
                 if upstream is not None:
                     return upstream
                 if self.failures[-1].code == "invalid_intent":
                     return refusals.invalid_intent(ticket.hello.intent or "")
         if scope.cancelled_caught:
-            # A channel for which the others left no time is not to blame.
-            is_channels = not self.failures or trio.current_time() - since >= _FAIR_TRY
             why = f"no answer within {seconds:g} s for all channels"
-            self.failures.append(
-                Failure(channel.name, why, timeout="opening_timeout", is_channels=is_channels)
-            )
-            self._note_failure(channel, self.failures[-1])
+            self.failures.append(Failure(channel.name, why, timeout="opening_timeout"))
         return self._refusal(ticket)
 
     def _next_of(self, left: list[Channel]) -> Channel:
@@ -160,10 +155,11 @@ class UpstreamOpener:
         only = self.failures[0] if len(self.failures) == 1 else None
         if only is not None and only.code == "model_not_found" and ticket.model is not None:
             return refusals.model_unknown(ticket.model)
-        tried = "; ".join(map(str, self.failures))
+        told = [*map(str, self.failures)]
+        told += [f"{name}: not tried, {why}" for name, why in ticket.choice.passed_over.items()]
         waits = [failure.retry_after or math.inf for failure in self.failures]
         return refusals.upstream_unavailable(
-            f"No channel could serve. {tried}.",
+            f"No channel could serve. {'; '.join(told)}.",
             cause=self.failures[-1].timeout,
             retry_after=None if math.inf in waits else min(waits),
         )
@@ -177,7 +173,7 @@ class UpstreamOpener:
             return None
         with ExitStack() as seat:
             seat.enter_context(self._health.seat(channel.name))
-            with self._probing(channel):
+            with self._probing(channel), self._blaming_for_silence(channel):
                 outcome = await self._try_keys(channel, ticket)
             if isinstance(outcome, Failure):
                 self._note_failure(channel, outcome)
@@ -203,6 +199,21 @@ class UpstreamOpener:
             if probes and not self._is_outdated:
                 self._health.note_probe_over(channel.name)
 
+    @contextmanager
+    def _blaming_for_silence(self, channel: Channel) -> Iterator[None]:
+        """Note that a channel failed that had its time, until all was over or the client left.
+
+        Else one that is silent would never be found out by clients of less patience than ours.
+        """
+        since = trio.current_time()
+        try:
+            yield
+        except trio.Cancelled:
+            waited = trio.current_time() - since
+            if waited >= _FAIR_TRY:
+                self._note_failure(channel, Failure(channel.name, f"no answer for {waited:.0f} s"))
+            raise
+
     def _note_failure(self, channel: Channel, failure: Failure) -> None:
         if self._is_outdated:
             return
@@ -210,7 +221,7 @@ class UpstreamOpener:
         if keyed and failure.refuses_key and self._house.keys.all_refused(channel):
             if self._health.note_key_refused(channel.name, failure.why):
                 _logger.warning(
-                    "channel %s: its key is refused (%s); it is passed over until a reload",
+                    "channel %s: every key is refused (%s); it is not tried until a reload",
                     channel.name,
                     failure.why,
                 )
@@ -219,10 +230,12 @@ class UpstreamOpener:
                 channel.name, failure.why, trio.current_time(), retry_after=failure.retry_after
             )
             if seconds is not None:
+                asked = (failure.retry_after or 0) >= seconds
                 _logger.info(
-                    "channel %s failed (%s); it is passed over for %.0f s",
+                    "channel %s failed (%s); it is %s for %.0f s",
                     channel.name,
                     failure.why,
+                    "left alone, as it asked," if asked else "tried last",
                     seconds,
                 )
 
@@ -254,7 +267,7 @@ class UpstreamOpener:
         place = channel.api_keys.index(key) + 1
         if self._health.is_news(f"{channel.name}, key {place}"):
             _logger.warning(
-                "channel %s: key %d of %d is refused (%s); it is passed over until a reload",
+                "channel %s: key %d of %d is refused (%s); it is not used until a reload",
                 channel.name,
                 place,
                 len(channel.api_keys),

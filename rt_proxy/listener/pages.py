@@ -111,7 +111,7 @@ def _phrase(status: int) -> str:
 
 def _readiness(states: Iterable[ChannelState] | Refusal, *, is_ready: bool) -> Answer:
     """Answer whether it is ready; to holders of a token also how their channels do."""
-    message = "Not ready: the proxy is draining, or no channel is usable."
+    message = "Not ready: the proxy is draining, or no channel can be tried now."
     refusal = http_only(503, "not_ready", message, type="server_error")
     if isinstance(states, Refusal):
         return _json_answer({"status": "ready"}) if is_ready else refusal_answer(refusal)
