@@ -181,6 +181,8 @@ def _from_file(name: str, folder: Path) -> tuple[str, str]:
     shown = f"file {path}"
     if _PERHAPS_A_KEY.fullmatch(name):
         shown = "the path of file (not shown: it may be a key)"
+    if path.is_fifo() or path.is_char_device():  # these would keep whoever reads them
+        raise ValueError(f"{shown} cannot be read: it is no file")
     try:
         content = path.read_bytes().decode("latin-1")
     except (OSError, ValueError) as error:

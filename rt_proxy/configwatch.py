@@ -46,7 +46,7 @@ def _version(file: Path) -> Version:
         status = os.stat(file)  # noqa: PTH116 - as the token file is looked at
     except (OSError, ValueError) as error:
         return (getattr(error, "errno", None) or 0,)
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _key_files(path: Path) -> Iterator[Path]:

@@ -133,8 +133,9 @@ class Proxy:
             self._certificate.renew(settings.listen.tls)
         if settings.timeouts.tcp_keepalive != self._house.settings.timeouts.tcp_keepalive:
             self._dial_network = self._dial_for(settings)
+        unchanged = {new.name for new in house.channels if new in self._house.channels}
         self._house = house
-        self._health.renew(settings.health)
+        self._health.renew(settings.health, unchanged)
 
     async def drain(self, seconds: float = 20) -> bool:
         """Let no newcomers in, and wait until the present clients have left.

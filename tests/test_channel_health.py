@@ -2,6 +2,7 @@
 
 import re
 
+import attrs
 import failing
 import pytest
 import trio
@@ -24,7 +25,7 @@ from failing import (
     status_of,
     use,
 )
-from kit import channel
+from kit import MODEL, channel, farewells
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 pytestmark = pytest.mark.log_says("session ended", "refused")
@@ -107,13 +108,109 @@ async def test_impatient_clients(
 @pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found"])
 async def test_a_model_that_is_not_there(autojump_clock: MockClock, status: str) -> None:
     """What a client asked for is not the channel's fault: others are served there as before."""
-    a, b = a_and_b()
-    async with house_of(a, b) as house:
+    async with house_of(*a_and_b(models={"*": "*"})) as house:
         network = Network(house, "a", "b")
         network.ways["a"] = Way("", answers(status))
         assert (await served(house))[-1] == "b"
         del network.ways["a"]
         assert await served(house) == ("a",)
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found"])
+async def test_a_model_that_ought_to_be_there(autojump_clock: MockClock, status: str) -> None:
+    """Where the operator wrote the model it is the channel that is wrong: it cools down."""
+    async with house_of(*a_and_b()) as house:
+        network = Network(house, "a", "b")
+        network.ways["a"] = Way("", answers(status))
+        assert (await served(house))[-1] == "b"
+        del network.ways["a"]
+        assert await served(house) == ("b",)
+
+
+async def test_a_channel_that_breaks_off(autojump_clock: MockClock) -> None:
+    """A channel that opens sessions and drops them at once is tried last for a while."""
+    async with house_of(*a_and_b()) as house:
+        client, upstream = await house.open()
+        assert upstream.channel.name == "a"
+        await trio.sleep(1)
+        await trio.aclose_forcefully(upstream.stream)
+        assert (await client.farewell()).told[0] == "upstream_lost"
+        await client.over.wait()
+        await house.record()
+        again, upstream = await house.open()
+        assert upstream.channel.name == "b"
+        await again.close()
+        await farewells(again, upstream)
+
+
+async def test_a_session_that_is_cut_later_blames_nobody(autojump_clock: MockClock) -> None:
+    """A session that was held for a while is no sign of a bad channel."""
+    async with house_of(*a_and_b()) as house:
+        client, upstream = await house.open()
+        await trio.sleep(6)
+        await trio.aclose_forcefully(upstream.stream)
+        await client.farewell()
+        await client.over.wait()
+        await house.record()
+        again, upstream = await house.open()
+        assert upstream.channel.name == "a"
+        await again.close()
+        await farewells(again, upstream)
+
+
+async def test_a_401_for_a_model_that_only_a_client_named(autojump_clock: MockClock) -> None:
+    """A key that has worked is not given up because a client named a model of its own."""
+    async with house_of(*a_and_b(models={"*": "*"}, **keyed("1"))) as house:
+        network = Network(house, "a", "b")
+        assert await served(house) == ("a",)
+        network.ways["a"] = REFUSES_KEY
+        assert await served(house) == ("a: HTTP 401", "b")
+        del network.ways["a"]
+        await trio.sleep(10 * MOST)
+        assert await served(house) == ("a",)
+
+
+async def test_a_reload_keeps_what_is_known_of_the_same_channel(
+    autojump_clock: MockClock,
+) -> None:
+    """A channel that asked for time gets it, also after a reload that does not change it."""
+    async with house_of(*a_and_b()) as house:
+        network = Network(house, "a", "b")
+        network.ways["a"] = Way("", answers("429 X", "Retry-After: 600"))
+        assert await served(house) == ("a: HTTP 429", "b")
+        house.proxy.reload(attrs.evolve(settings_with(house), default_model=MODEL))
+        network.dials.clear()
+        assert await served(house) == ("b",)
+        assert network.count("a") == 0
+
+
+async def test_a_reload_in_a_try_leaves_no_probe(autojump_clock: MockClock) -> None:
+    """A try that began before a reload does not pass for a probe after it."""
+    async with house_of(*a_and_b()) as house:
+        network = Network(house, "a", "b")
+        network.ways = {"a": WAYS["blackhole"]}
+        client = await house.knock()
+        await trio.sleep(1)
+        house.proxy.reload(attrs.evolve(settings_with(house), default_model=MODEL))
+        house.proxy._health.note_failure("b", "HTTP 500", trio.current_time())
+        await use(client)
+        await house.record()
+        assert not house.proxy._health.of("b").probing
+
+
+async def test_a_seat_that_is_freed_meanwhile(autojump_clock: MockClock) -> None:
+    """A channel that was full when a client came is looked at again when all others failed."""
+    a, b = a_and_b()
+    async with house_of(attrs.evolve(a, max_sessions=1), b) as house:
+        network = Network(house, "a", "b")
+        first = await house.knock()
+        await wait_all_tasks_blocked()
+        network.ways["b"] = WAYS["blackhole"]
+        second = await house.knock()
+        await trio.sleep(1)
+        await use(first)
+        await use(second)
+        assert network.dials == ["a", "b", "a"]
 
 
 async def test_a_flapping_channel(autojump_clock: MockClock) -> None:
@@ -288,7 +385,7 @@ async def test_the_log_tells_each_change(
         "channel a failed (HTTP 500); it is tried last for 10 s",
         "channel a is well again",
         "channel a failed (HTTP 429); it is left alone, as it asked, for 60 s",
-        "channel a: every key is refused (HTTP 401); it is not tried until a reload",
+        "channel a: its key is refused (HTTP 401); it is not tried until a reload",
     ]
     for word in (KEY_START, *failing.OWN_WORDS.split(", ")):
         assert word not in "\n".join(log)

@@ -163,7 +163,7 @@ async def test_one_refused_key_of_several(
     assert warnings[0] == f"channel a: key 1 of 3 {passed_over}"
     assert warnings[1].startswith("channel a: key 3 of 3")
     assert warnings[2:] == [
-        "channel a: every key is refused (HTTP 401); it is not tried until a reload"
+        "channel a: all of its keys are refused (HTTP 401); it is not tried until a reload"
     ]
     assert KEY_START not in "\n".join(log)
 

@@ -17,6 +17,11 @@ from rt_proxy.settings import ChannelSettings, Secret, Settings
 KEY = Secret("sk-hunter2")
 
 
+def is_usable(condition: Condition, now: float) -> bool:
+    """Whether a newcomer would be sent there in its turn."""
+    return not condition.key_refused and now >= max(condition.cooling_until, condition.barred_until)
+
+
 def channel(name: str, *models: str, **written: Any) -> Channel:
     """Return an OpenAI channel that serves some models under their own names."""
     own_names = {model: model for model in models}
@@ -280,4 +285,4 @@ def test_each_channel_is_tried_once_or_explained(
     assert sorted(told) == sorted(health)
     well = [candidate for candidate in choice.candidates if not candidate.note]
     assert list(choice.candidates[: len(well)]) == well
-    assert all(health[one.channel.name].is_usable(100) for one in well)
+    assert all(is_usable(health[one.channel.name], 100) for one in well)

@@ -3,12 +3,18 @@
 import math
 from random import Random
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_proxy.channels.health import Condition, Health
 from rt_proxy.settings import HealthSettings
+
+
+def is_usable(condition: Condition, now: float) -> bool:
+    """Whether a newcomer would be sent there in its turn."""
+    return not condition.key_refused and now >= max(condition.cooling_until, condition.barred_until)
 
 
 def health(cooldown: float = 10, most: float = 80) -> Health:
@@ -21,7 +27,7 @@ def test_unknown_channels_are_well() -> None:
     conditions = health()
 
     assert conditions.of("a") == Condition()
-    assert conditions.of("a").is_usable(-1e9)
+    assert is_usable(conditions.of("a"), -1e9)
     assert conditions.conditions() == {}
 
 
@@ -33,9 +39,9 @@ def test_cooldowns_double() -> None:
         seconds = conditions.note_failure("a", "HTTP 500", now)
         assert seconds is not None
         assert expected <= seconds <= expected * 1.25
-        assert not conditions.of("a").is_usable(now + expected - 0.1)
+        assert not is_usable(conditions.of("a"), now + expected - 0.1)
         now += seconds
-        assert conditions.of("a").is_usable(now)
+        assert is_usable(conditions.of("a"), now)
     assert conditions.of("a").failures == 5
 
 
@@ -98,7 +104,7 @@ def test_a_refused_key() -> None:
     conditions = health()
     conditions.note_key_refused("a", "HTTP 401")
 
-    assert not conditions.of("a").is_usable(1e9)
+    assert not is_usable(conditions.of("a"), 1e9)
     assert conditions.of("a").why == "HTTP 401"
 
 
@@ -121,6 +127,18 @@ def test_seats() -> None:
     with pytest.raises(ValueError, match="x"), conditions.seat("a"):
         raise ValueError("x")
     assert conditions.conditions() == {}
+
+
+def test_a_reload_remembers_what_is_unchanged() -> None:
+    """Of a channel that is as before all stays, but for refused keys and probes."""
+    conditions = health()
+    for name in ("a", "b"):
+        conditions.note_failure(name, "HTTP 500", 0, retry_after=60)
+    conditions.note_try("a")
+    before = conditions.of("a")
+    conditions.note_key_refused("c", "HTTP 401")
+    conditions.renew(HealthSettings(), {"a", "c"})
+    assert conditions.conditions() == {"a": attrs.evolve(before, probing=False)}
 
 
 def test_a_reload_thinks_well_of_all() -> None:

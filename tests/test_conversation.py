@@ -428,11 +428,29 @@ class TestModelOfTheClient:
         assert isinstance(talk.on_client(payload), Answer)
 
     @pytest.mark.parametrize(
-        "payload", [b"", b"{", b"[]", b"nonsense", b'{"type":"session.update"', b'{"type":NaN}']
+        "payload",
+        [b"", b"{", b"[]", b"nonsense", b'{"type":"x","y":"session.update"', b'{"type":NaN}'],
     )
     def test_what_is_no_event_goes_on(self, payload: bytes) -> None:
         """Broken JSON is the upstream's to answer."""
         assert conversation().on_client(payload) == Forward()
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            b'{"type":"session.update"',
+            b'\xef\xbb\xbf{"type":"session.update","session":{"tracing":1}}',
+            b'{"z":%b,"type":"session.update","session":{"tracing":1}}'
+            % (b"[" * 1_500 + b"]" * 1_500),
+            b'{"type":"response.create","response":{"z":%b}}' % (b"[" * 1_500 + b"]" * 1_500),
+            b'{"a":"\\n","type":nonsense}',
+        ],
+    )
+    def test_what_cannot_be_read_and_may_be_an_update(self, payload: bytes) -> None:
+        """What a rule may speak of does not pass because it cannot be read."""
+        verdict = conversation(drop=["tracing"]).on_client(payload)
+        assert isinstance(verdict, Answer)
+        assert b"no JSON object that can be read" in verdict.payload
 
     @pytest.mark.parametrize(
         "payload",
@@ -696,11 +714,12 @@ class TestFieldsOfTheChannel:
 
     @pytest.mark.parametrize("depth", [*range(850, 1_000), 2_000])
     def test_no_depth_is_too_deep(self, depth: int) -> None:
-        """What is nested as deep as can just be read goes on, with the field or without."""
+        """What is nested as deep as can just be read goes on, or is refused."""
         nested = b"[" * depth + b"]" * depth
         payload = b'{"type":"session.update","session":{"y":%b,"tracing":1}}' % nested
         verdict = conversation(drop=["tracing"]).on_client(payload)
-        assert verdict in (Forward(), replaced(payload.replace(b',"tracing":1', b"")))
+        without = replaced(payload.replace(b',"tracing":1', b""))
+        assert verdict in (Forward(), without) or isinstance(verdict, Answer)
 
 
 class TestTranscriptions:
@@ -931,5 +950,5 @@ def test_never_raises_for_any_event(
 def test_never_raises_for_any_bytes(payload: bytes) -> None:
     """Whatever bytes come there is a verdict."""
     talk = conversation()
-    assert isinstance(talk.on_client(payload), Forward | Ending)
+    assert isinstance(talk.on_client(payload), Forward | Answer | Ending)
     assert talk.on_upstream(payload) == Forward()

@@ -156,7 +156,9 @@ KINDS = {
         "DNS: the host name is not known", place=nobody, url=f"wss://{'a' * 70}.test/v1"
     ),
     "plain on the TLS port": Kind(
-        "TLS: what answers there speaks no TLS, as behind http:// and ws://", failing.speaks_something_else, url=TLS_URL
+        "TLS: what answers there speaks no TLS, as behind http:// and ws://",
+        failing.speaks_something_else,
+        url=TLS_URL,
     ),
     "unknown authority": Kind(
         "TLS: unable to get local issuer certificate",

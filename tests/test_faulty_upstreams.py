@@ -363,11 +363,12 @@ async def test_model_not_found_from_the_only_channel(autojump_clock: MockClock) 
         assert (await house.record()).ending == "model_not_found"
 
 
-async def test_invalid_intent_is_not_tried_elsewhere(autojump_clock: MockClock) -> None:
-    """``invalid_intent`` from an upstream is the client's: no other channel is asked."""
+async def test_invalid_intent_is_tried_elsewhere(autojump_clock: MockClock) -> None:
+    """What one upstream does not know another may; where none does, the client is told."""
     async with open_house(channel("a", priority=1), channel("b")) as house:
         target = f"/v1/realtime?model={kit.MODEL}&intent=realtime"
         client = await house.knock(target=target)
+        await (await house.upstream()).accept(kit.error("invalid_intent"))
         await (await house.upstream()).accept(kit.error("invalid_intent"))
         await client.read_101()
         goodbye = await client.farewell()

@@ -320,9 +320,7 @@ DEEP = b'{"type":"session.update","x":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
         b'{"event_id":"' + b"e" * 5_000 + b'","type":"response.cancel"}',
         b'{"type":"session.update","n":1e999,"m":NaN}',
         b'{"type":"session.update","n":' + b"9" * 5_000 + b"}",
-        b'\xef\xbb\xbf{"type":"session.update"}',
         b'{"type":"session.update","x":"\\ud800"}',
-        DEEP,
         kit.append(200_000),
     ],
     ids=lambda payload: repr(payload[:40]),
@@ -335,6 +333,26 @@ async def test_odd_events_pass_untouched(autojump_clock: MockClock, payload: byt
         message = await upstream.receive_message()
         assert message is not None
         assert (message.opcode, message.payload) == (TEXT, payload)
+        await client.close()
+        await farewells(client, upstream)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b'\xef\xbb\xbf{"type":"session.update"}', DEEP],
+    ids=lambda payload: repr(payload[:40]),
+)
+async def test_an_update_that_cannot_be_read(autojump_clock: MockClock, payload: bytes) -> None:
+    """What may be an update, and cannot be read, is told to the client and goes no further."""
+    async with open_house() as house:
+        client, upstream = await house.open()
+        await client.say(payload)
+        event = await client.hear()
+        assert event["error"]["message"] == "The event is no JSON object that can be read."
+        await client.say(kit.append(10))
+        message = await upstream.receive_message()
+        assert message is not None
+        assert message.payload == kit.append(10)
         await client.close()
         await farewells(client, upstream)
 

@@ -104,6 +104,16 @@ async def test_a_command_that_hangs(tmp_path: Path) -> None:
     await gone(int((tmp_path / "script.pid").read_text()))
 
 
+async def test_a_command_that_leaves_a_child_behind(tmp_path: Path) -> None:
+    """What was printed is the key, and the child that holds the output open is killed."""
+    script = f"sleep 600 & echo $! > {tmp_path}/child; echo sk-hush"
+    with trio.fail_after(10):
+        key = await fetch_key(KeySource(command=("sh", "-c", script)))
+
+    assert key == Secret("sk-hush")
+    await gone(int((tmp_path / "child").read_text()))
+
+
 async def test_cancelling_kills_the_command(tmp_path: Path) -> None:
     """A command does not outlive the session that it was run for."""
     mark = tmp_path / "pid"

@@ -130,6 +130,13 @@ REFUSED = b"HTTP/1.1 503 Busy\r\n%b\r\n"
         ),
         (b"Retry-After: Thu, 26 Nov 2026 12:01:30 GMT\r\n", None),
         (b"Retry-After: soon\r\n", None),
+        *(
+            (b"Date: %b\r\nRetry-After: %b\r\n" % dates, None)
+            for year in (b"99999999999999999999", b"2147483648")
+            for zone in (b"GMT", b"+99999999999999999999")
+            for absurd in [b"Thu, 26 Nov %b 12:01:30 %b" % (year, zone)]
+            for dates in [(absurd, absurd), (b"Thu, 26 Nov 2026 12:00:00 GMT", absurd)]
+        ),
         (b"Retry-After: -5\r\n", None),
         (b"Retry-After: \xff\r\n", None),
         (b"", None),

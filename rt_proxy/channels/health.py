@@ -5,7 +5,7 @@ decided in ``choose.py``, and nothing here dials or logs.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from random import Random
 from typing import Any
@@ -41,10 +41,6 @@ class Condition:
     key_refused: bool = False
     probing: bool = False
     busy: int = 0
-
-    def is_usable(self, now: float) -> bool:
-        """Whether a newcomer would be sent here in its turn."""
-        return not self.key_refused and now >= max(self.cooling_until, self.barred_until)
 
     def is_doubtful(self, now: float) -> bool:
         """Whether it failed lately, or is being probed: channels that are well go before it."""
@@ -83,16 +79,22 @@ class Health:
         """Return how a channel is doing."""
         return self._conditions.get(channel, _WELL)
 
-    def renew(self, settings: HealthSettings) -> None:
-        """Take up other settings, and think well of all channels again: theirs may be new too."""
+    def renew(self, settings: HealthSettings, unchanged: Container[str] = ()) -> None:
+        """Take up other settings, and think well again of channels whose own may be new too.
+
+        Args:
+            settings: How long a channel that failed is passed over.
+            unchanged: The names of the channels that are as before; of them only their keys
+                are given another chance.
+        """
         self.generation += 1
         self._settings = settings
         self._told.clear()
-        self._conditions = {
-            channel: Condition(busy=condition.busy)
-            for channel, condition in self._conditions.items()
-            if condition.busy
-        }
+        for channel, condition in self.conditions().items():
+            if channel in unchanged and not condition.key_refused:
+                self._change(channel, probing=False)
+            else:
+                self._change(channel, **attrs.asdict(Condition(busy=condition.busy)))
 
     def is_news(self, matter: str) -> bool:
         """Tell once of each matter, such as a channel, that it is to be said, until a reload."""

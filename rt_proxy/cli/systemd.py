@@ -5,7 +5,6 @@ their environment variables nothing happens. The variables are taken out of the
 environment, for they are not meant for the programs that we start.
 """
 
-import contextlib
 import os
 import socket
 import time
@@ -16,6 +15,8 @@ import trio
 from rt_proxy.errors import ListenError
 
 #: The first descriptor that is handed over.
+#: Nobody hands over more sockets than a number of so many digits says.
+_MOST_DIGITS = 6
 _FIRST = 3
 #: How often it is looked whether the status has changed, in seconds.
 _STATUS_PAUSE = 1.0
@@ -120,13 +121,9 @@ def passed_sockets(environ: MutableMapping[str, str], pid: int) -> list[socket.s
     environ.pop("LISTEN_PIDFDID", None)
     if environ.pop("LISTEN_PID", "") != str(pid):
         return []
-    if not _is_number(count):
+    if not _is_number(count) or len(count) > _MOST_DIGITS:
         raise ListenError("LISTEN_FDS: is no number of sockets")
-    descriptors = range(_FIRST, _FIRST + int(count))
-    for descriptor in descriptors:
-        with contextlib.suppress(OSError):
-            os.set_inheritable(descriptor, False)
-    return list(_listening(descriptors, names))
+    return list(_listening(range(_FIRST, _FIRST + int(count)), names))
 
 
 def _listening(descriptors: range, names: list[str]) -> Iterator[socket.socket]:
@@ -134,6 +131,7 @@ def _listening(descriptors: range, names: list[str]) -> Iterator[socket.socket]:
         name = f" ({names[index]})" if index < len(names) and names[index] else ""
         where = f"LISTEN_FDS: descriptor {descriptor}{name}"
         try:
+            os.set_inheritable(descriptor, False)
             passed = socket.socket(fileno=descriptor)
         except OSError as error:
             raise ListenError(f"{where} is no socket: {error.strerror}") from error

@@ -225,10 +225,11 @@ class Gate:
 
     async def _serve(self, visit: _Visit, ticket: Ticket, early: EarlyBytes) -> None:
         async with trio.open_nursery() as room:
-            upstream = await self._open(visit, ticket, early, room)
+            opener = UpstreamOpener(room, visit.house)
+            upstream = await self._open(visit, ticket, early, opener)
             if isinstance(upstream, Upstream):
                 try:
-                    await self._hold(visit, ticket, early, room, upstream)
+                    await self._hold(visit, ticket, early, room, opener, upstream)
                 finally:
                     upstream.seat.close()
                     await dismiss(upstream.leg)
@@ -239,10 +240,9 @@ class Gate:
             room.cancel_scope.cancel("the visit is over")
 
     async def _open(
-        self, visit: _Visit, ticket: Ticket, early: EarlyBytes, room: trio.Nursery
+        self, visit: _Visit, ticket: Ticket, early: EarlyBytes, opener: UpstreamOpener
     ) -> Upstream | Refusal | None:
         """Open an upstream while listening to the client; None: the client left."""
-        opener = UpstreamOpener(room, visit.house)
         outcome: Upstream | Refusal | None = None
         limit = visit.house.settings.limits.head_bytes
         try:
@@ -269,6 +269,7 @@ class Gate:
         ticket: Ticket,
         early: EarlyBytes,
         room: trio.Nursery,
+        opener: UpstreamOpener,
         upstream: Upstream,
     ) -> None:
         """Answer 101 and hold the session."""
@@ -304,6 +305,7 @@ class Gate:
         def report(ending: Ending) -> None:
             visit.record = attrs.evolve(visit.record, **session.figures())
             self._record(visit, ending.side, ending.word, ending.client_code, ending.reason)
+            opener.note_end(upstream, ending, visit.record.duration - opening)
 
         with self._roster.guest(session, ticket.token.id, visit.house.tokens):
             await session.run(report)

@@ -50,6 +50,7 @@ class Keys:
         self._fetch = fetch or fetch_key
         self._turns: dict[str, _Turns] = {}
         self._changing: dict[str, _ChangingKey] = {}
+        self._taken: dict[str, set[Secret]] = {}
 
     async def key(self, channel: Channel) -> Secret | None:
         """Return the key for the next session on a channel; None: its upstream takes none.
@@ -78,6 +79,17 @@ class Keys:
             self._changing_key(channel, channel.api_key_from).refuse(key)
         else:
             self._turns_of(channel).refused.add(key)
+
+    def note_taken(self, channel: Channel, key: Secret | None) -> None:
+        """Note that a key has opened a session."""
+        if key is not None:
+            taken = self._taken.setdefault(channel.name, set())
+            taken.intersection_update(channel.api_keys)  # of those that change, the last one
+            taken.add(key)
+
+    def has_worked(self, channel: Channel, key: Secret | None) -> bool:
+        """Whether a key has opened a session since the settings were read."""
+        return key in self._taken.get(channel.name, ())
 
     def all_refused(self, channel: Channel) -> bool:
         """Whether a channel has no good key until a reload; a key that changes may come back."""

@@ -20,8 +20,10 @@ from rt_proxy.settings import KeySource, Secret
 _KEY_TEXT = re.compile(rb"[\x21-\x7e]+")
 #: Tokens have some kilobytes at most.
 _MOST_BYTES = 16_384
+#: How long what a command printed is read for after its end, in seconds.
+_GRACE = 0.2
 #: How long fetching a key may take, in seconds.
-_FETCH_SECONDS = 20.0
+_FETCH_SECONDS = 15.0
 
 
 class KeyUnavailableError(Exception):
@@ -64,15 +66,22 @@ async def _printed_by(command: Sequence[str]) -> bytes:
     )
     process: Any = None
     problem = ""
-    async with trio.open_nursery() as nursery:
-        try:
-            process = await nursery.start(start)
-        except OSError as error:
-            problem = f"its command cannot be started: {_words(error)}"
-        else:
-            await _read_all(process.stdout, printed)
-            if len(printed) > _MOST_BYTES:
-                nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                process = await nursery.start(start)
+            except OSError as error:
+                problem = f"its command cannot be started: {_words(error)}"
+            else:
+                reading = trio.CancelScope()
+                nursery.start_soon(_stop_after, process, reading)
+                with reading:
+                    await _read_all(process.stdout, printed)
+                if len(printed) > _MOST_BYTES:
+                    nursery.cancel_scope.cancel()
+    finally:
+        if process is not None:
+            _kill_group(process)
     if problem:
         raise KeyUnavailableError(problem)
     if process.returncode and len(printed) <= _MOST_BYTES:
@@ -89,7 +98,18 @@ async def _read_all(stream: trio.abc.ReceiveStream, into: bytearray) -> None:
             into += more
 
 
+async def _stop_after(process: trio.Process, reading: trio.CancelScope) -> None:
+    """Stop reading soon after a command has ended; what it left behind may hold its output open."""
+    await process.wait()
+    await trio.sleep(_GRACE)
+    reading.cancel("the command has ended")
+
+
 async def _kill(process: trio.Process) -> None:
+    _kill_group(process)
+
+
+def _kill_group(process: trio.Process) -> None:
     # The whole group, which start_new_session made: a script would leave its children behind.
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)

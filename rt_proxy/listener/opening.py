@@ -21,7 +21,8 @@ from rt_proxy.listener.dial import dial_failure
 from rt_proxy.listener.house import House
 from rt_proxy.listener.keys import KeyUnavailableError
 from rt_proxy.listener.proxyroute import stays_here
-from rt_proxy.realtime import refusals
+from rt_proxy.realtime import closing, refusals
+from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.realtime.conversation import Conversation
 from rt_proxy.realtime.dialects import dialect_of_first_event
 from rt_proxy.realtime.framereader import FrameReader
@@ -39,10 +40,18 @@ _CODE = re.compile(r"[a-z0-9_]{1,64}")
 _KEY_CODES = frozenset({"invalid_api_key", "credit_balance_exhausted", "account_deactivated"})
 #: Codes that are about what was asked for; the channel is as well as before.
 _WISH_CODES = frozenset({"invalid_intent", "model_not_found", "invalid_model", "missing_model"})
-#: So are statuses; Azure has 404 for a deployment that is not there.
-_WISH_STATUSES = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
+_INTENT = {"invalid_intent"}
+#: The share of the time for all channels that may pass until one of them has its key.
+_KEY_SHARE = 0.5
+#: So may statuses be; Azure has 404 for a deployment that is not there.
+_MODEL_STATUSES = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 #: An upstream that is not needed is told so, for at most so many seconds.
 _GOODBYE = 0.25
+#: A session that an upstream breaks off before so many seconds was never a good one.
+_SOON = 5.0
+#: Codes by which an upstream says that it has a fault or is overloaded (RFC 6455, 7.4.1, and the
+#: registry of close codes).
+_FAULT_CLOSE_CODES = frozenset({1011, 1012, 1013, 1014})
 #: The least time for a channel to be blamed where the client left or all time was over, in seconds.
 _FAIR_TRY = 2.0
 
@@ -79,7 +88,7 @@ class Failure:
         status: The HTTP status of a refused upgrade.
         retry_after: For how long it asked to be left alone, in seconds.
         is_channels: Whether the channel is to blame, and not what was asked for.
-        says_key: It closed with a code by which its provider refuses keys.
+        refuses_key: The upstream said that the key is of no use.
     """
 
     channel: str
@@ -89,16 +98,10 @@ class Failure:
     status: int | None = None
     retry_after: float | None = None
     is_channels: bool = True
-    says_key: bool = False
+    refuses_key: bool = False
 
     def __str__(self) -> str:
         return f"{self.channel}: {self.why}"
-
-    @property
-    def refuses_key(self) -> bool:
-        """Whether the upstream said that the key is of no use."""
-        unauthorized = self.status == HTTPStatus.UNAUTHORIZED
-        return unauthorized or self.says_key or self.code in _KEY_CODES
 
 
 class UpstreamOpener:
@@ -130,15 +133,15 @@ class UpstreamOpener:
         """
         seconds = no_limit_if_zero(self._timeouts.opening)
         left = list(ticket.channels)
-        channel = left[0]
+        channel, is_second_look = left[0], False
         with trio.move_on_after(seconds) as scope:
             while left:
                 channel = self._next_of(left)
                 upstream = await self._try(channel, ticket)
                 if upstream is not None:
                     return upstream
-                if self.failures[-1].code == "invalid_intent":
-                    return refusals.invalid_intent(ticket.hello.intent or "")
+                if not left and not is_second_look:
+                    left, is_second_look = self._freed_since(ticket), True
         if scope.cancelled_caught:
             why = f"no answer within {seconds:g} s for all channels"
             self.failures.append(Failure(channel.name, why, timeout="opening_timeout"))
@@ -151,12 +154,29 @@ class UpstreamOpener:
         well = (index for index, one in enumerate(conditions) if not one.is_doubtful(now))
         return left.pop(next(well, 0))
 
+    def _freed_since(self, ticket: Ticket) -> list[Channel]:
+        """Return the channels that could not be tried when the client came, and can be now."""
+        now = trio.current_time()
+        return [
+            channel
+            for channel in self._house.channels
+            if channel.name in ticket.choice.passed_over
+            if bar_to(channel, self._health.of(channel.name), now) is None
+        ]
+
     def _refusal(self, ticket: Ticket) -> Refusal:
         only = self.failures[0] if len(self.failures) == 1 else None
         if only is not None and only.code == "model_not_found" and ticket.model is not None:
             return refusals.model_unknown(ticket.model)
+        if ticket.hello.intent is not None and {one.code for one in self.failures} == _INTENT:
+            return refusals.invalid_intent(ticket.hello.intent)
         told = [*map(str, self.failures)]
-        told += [f"{name}: not tried, {why}" for name, why in ticket.choice.passed_over.items()]
+        tried = {failure.channel for failure in self.failures}
+        told += [
+            f"{name}: not tried, {why}"
+            for name, why in ticket.choice.passed_over.items()
+            if name not in tried
+        ]
         waits = [failure.retry_after or math.inf for failure in self.failures]
         return refusals.upstream_unavailable(
             f"No channel could serve. {'; '.join(told)}.",
@@ -192,7 +212,7 @@ class UpstreamOpener:
     @contextmanager
     def _probing(self, channel: Channel) -> Iterator[None]:
         """Be the one that finds out whether a channel is well again, if it had failed."""
-        probes = self._health.note_try(channel.name)
+        probes = not self._is_outdated and self._health.note_try(channel.name)
         try:
             yield
         finally:
@@ -214,6 +234,22 @@ class UpstreamOpener:
                 self._note_failure(channel, Failure(channel.name, f"no answer for {waited:.0f} s"))
             raise
 
+    def note_end(self, upstream: Upstream, ending: Ending, seconds: float) -> None:
+        """Note how a session ended that an upstream was opened for.
+
+        One that broke off soon, with nothing done, is a failure of its channel: it opens
+        sessions, but holds none.
+
+        Args:
+            upstream: What was opened.
+            ending: How the session ended.
+            seconds: How long it lasted.
+        """
+        if seconds >= _SOON or upstream.conversation.responses or not _breaks_off(ending):
+            return
+        failure = Failure(upstream.channel.name, f"{ending.word} {seconds:.1f} s after its start")
+        self._note_failure(upstream.channel, failure)
+
     def _note_failure(self, channel: Channel, failure: Failure) -> None:
         if self._is_outdated:
             return
@@ -221,8 +257,9 @@ class UpstreamOpener:
         if keyed and failure.refuses_key and self._house.keys.all_refused(channel):
             if self._health.note_key_refused(channel.name, failure.why):
                 _logger.warning(
-                    "channel %s: every key is refused (%s); it is not tried until a reload",
+                    "channel %s: %s refused (%s); it is not tried until a reload",
                     channel.name,
+                    "its key is" if len(channel.api_keys) == 1 else "all of its keys are",
                     failure.why,
                 )
         elif failure.is_channels:
@@ -244,13 +281,17 @@ class UpstreamOpener:
         keys = self._house.keys
         while True:
             try:
-                key = await keys.key(channel)
-            except KeyUnavailableError as error:
-                self.failures.append(Failure(channel.name, f"no key: {error}"))
+                with trio.fail_after(no_limit_if_zero(self._timeouts.opening) * _KEY_SHARE):
+                    key = await keys.key(channel)
+            except (KeyUnavailableError, trio.TooSlowError) as error:
+                why = "it does not come" if isinstance(error, trio.TooSlowError) else str(error)
+                self.failures.append(Failure(channel.name, f"no key: {why}"))
                 return self.failures[-1]
             outcome = await self._try_key(channel, ticket, key)
             if isinstance(outcome, Upstream):
+                keys.note_taken(channel, key)
                 return outcome
+            outcome = self._in_doubt(outcome, channel, ticket, key)
             if outcome not in self.failures:
                 self.failures.append(outcome)
             if key is None or not outcome.refuses_key:
@@ -259,6 +300,22 @@ class UpstreamOpener:
             if keys.all_refused(channel):
                 return outcome
             self._tell_of_key(channel, key, outcome)
+
+    def _in_doubt(
+        self, failure: Failure, channel: Channel, ticket: Ticket, key: Secret | None
+    ) -> Failure:
+        """Blame neither channel nor key for a model that a client named and nobody configured.
+
+        Some upstreams say 400 or 404 where they do not know it, and gateways say 401 where the
+        key may not use it.
+        """
+        if ticket.model_in_url is None or ticket.model_in_url in channel.models:
+            return failure
+        if failure.status in _MODEL_STATUSES:
+            return attrs.evolve(failure, is_channels=False)
+        if failure.status == HTTPStatus.UNAUTHORIZED and self._house.keys.has_worked(channel, key):
+            return attrs.evolve(failure, refuses_key=False)
+        return failure
 
     def _tell_of_key(self, channel: Channel, key: Secret, failure: Failure) -> None:
         """Warn once of one key among others; of a key that changes its source tells."""
@@ -323,7 +380,7 @@ class UpstreamOpener:
                 str(error),
                 status=error.status,
                 retry_after=error.retry_after,
-                is_channels=error.status not in _WISH_STATUSES,
+                refuses_key=error.status == HTTPStatus.UNAUTHORIZED,
             )
         except BaseException:
             await trio.aclose_forcefully(stream)
@@ -352,14 +409,18 @@ class UpstreamOpener:
                         return None
                     is_channels = code not in _WISH_CODES
                     return Failure(
-                        channel.name, f"error {code}", code=code, is_channels=is_channels
+                        channel.name,
+                        f"error {code}",
+                        code=code,
+                        is_channels=is_channels,
+                        refuses_key=code in _KEY_CODES,
                     )
                 case Close(code=close_code):
                     meaning = channel.close_codes.get(close_code)
                     return Failure(
                         channel.name,
                         f"closed with {close_code} before the first event",
-                        says_key=meaning == "key",
+                        refuses_key=meaning == "key",
                         is_channels=meaning not in ("request", "model"),
                     )
                 case None:
@@ -379,6 +440,13 @@ class UpstreamOpener:
                 shown.name,
                 shown.value,
             )
+
+
+def _breaks_off(ending: Ending) -> bool:
+    """Whether an upstream ended a session by a fault of its own."""
+    if ending.side is not Side.UPSTREAM or ending.word == closing.UPSTREAM_EXPIRES.word:
+        return False
+    return ending.word != "upstream_closed" or ending.client_code in _FAULT_CLOSE_CODES
 
 
 def _conversation(channel: Channel, ticket: Ticket) -> Conversation:

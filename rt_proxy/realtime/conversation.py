@@ -34,6 +34,7 @@ from rt_proxy.realtime.usage import count_tokens
 #: In the first so many bytes of a message its type is looked for.
 _TYPE_BYTES = 1_024
 _INTRICATE = "The event has too many members and elements to be read; send less of them."
+_UNREADABLE = "The event is no JSON object that can be read."
 
 #: An upstream that claims more responses at once, or longer ids, is not believed.
 _ACTIVE_RESPONSES = 256
@@ -183,8 +184,17 @@ class Conversation:
             return _refused({}, "invalid_value", _INTRICATE, "type")
         return _FORWARD
 
+    def _on_unreadable(self, payload: bytes) -> Verdict:
+        """Let a message go on that is no JSON to us, but for one of which a rule may speak."""
+        kind = proven_type(payload[:_TYPE_BYTES])
+        if kind is None or kind.decode() in EDITED_CLIENT_EVENTS:
+            return _refused({}, "invalid_value", _UNREADABLE, "type")
+        return _FORWARD
+
     def _on_client(self, payload: bytes) -> Verdict:
-        event = parse_object(payload) or {}
+        event = parse_object(payload)
+        if event is None:
+            return self._on_unreadable(payload)
         if text_at(event, "type") not in self._client_events:
             return _FORWARD
         self._learn_dialect(event)

@@ -79,4 +79,5 @@ class Lanes:
             return self._last
         if not enough:
             return None
-        return start.lstrip(b" \t\r\n")[:1] in (b"{", b"")
+        # With a byte order mark, of which this is the first, it is no JSON, but some read it.
+        return start.lstrip(b" \t\r\n")[:1] in (b"{", b"", b"\xef")

@@ -82,7 +82,7 @@ def _retry_after(head: bytes) -> float | None:
         until = parsedate_to_datetime(after.decode("latin-1"))
         since = parsedate_to_datetime((date or b"").decode("latin-1"))
         return max(0.0, (until - since).total_seconds())
-    except (ValueError, TypeError):  # no dates, or one without a zone
+    except (ValueError, TypeError, OverflowError):  # no dates, or one without a zone
         return None
 
 
