@@ -722,6 +722,35 @@ class TestFieldsOfTheChannel:
         assert verdict in (Forward(), without) or isinstance(verdict, Answer)
 
 
+class TestOnlyTranscribing:
+    """A session that was opened without a model gets none to speak."""
+
+    @pytest.mark.parametrize(
+        ("event", "param"),
+        [
+            ({"type": "response.create"}, "type"),
+            ({"type": "response.create", "response": {"model": "dear"}}, "type"),
+            ({"type": "session.update", "session": {"type": "realtime"}}, "session.type"),
+        ],
+    )
+    def test_it_stays_so(self, event: dict[str, object], param: str) -> None:
+        """The client is told, and the upstream sees nothing of it."""
+        verdict = conversation(None, None).on_client(dumped(event))
+        assert isinstance(verdict, Answer)
+        assert json.loads(verdict.payload)["error"]["param"] == param
+
+    @pytest.mark.parametrize("kind", ["session.update", "transcription_session.update"])
+    def test_updates(self, kind: str) -> None:
+        """What only transcribes may be set as ever."""
+        event = {"type": kind, "session": {"type": "transcription", "include": []}}
+        assert conversation(None, None, dialect=Dialect.GA).on_client(dumped(event)) == Forward()
+
+    def test_other_sessions(self) -> None:
+        """A session with a model is of no concern here."""
+        event = {"type": "session.update", "session": {"type": "realtime"}}
+        assert conversation(dialect=Dialect.GA).on_client(dumped(event)) == Forward()
+
+
 class TestTranscriptions:
     """Which model transcribed an item is known until it has."""
 

@@ -128,20 +128,27 @@ async def test_what_needs_no_change_keeps_its_bytes(autojump_clock: MockClock) -
 MALFORMED = [
     b"",
     b"{",
-    b'{"type":"session.update","session":',
     b'{"type":"session.update","session":5}',
     b'{"type":"response.create","response":[]}',
     b'{"type":"conversation.item.create","item":"x"}',
     b'{"type":"conversation.item.create"}',
     b'{"type":["session.update"]}',
+]
+#: Of these nobody knows what rules speak of them.
+UNREADABLE = [
+    b'{"type":"session.update","session":',
     b'{"type":"response.create","response":{"input":' + b"[" * 5_000 + b"]" * 5_000 + b"}}",
 ]
 
 
 async def test_malformed_events_of_a_client(autojump_clock: MockClock) -> None:
-    """What cannot be read goes to the upstream as it is, and the session lives on."""
+    """What is malformed goes to the upstream, or is refused, and the session lives on."""
     for pair in (beta_on_ga, ga_on_beta):
         async with pair() as (client, upstream):
+            for one in UNREADABLE:
+                await client.say(one)
+                event = await client.hear()
+                assert event["error"]["message"].startswith("The event is no JSON object")
             for one in MALFORMED:
                 await client.say(one)
                 assert await payload(upstream) == one
@@ -152,7 +159,7 @@ async def test_malformed_events_of_a_client(autojump_clock: MockClock) -> None:
 async def test_malformed_events_of_an_upstream(autojump_clock: MockClock) -> None:
     """What cannot be read goes to the client as it is, not UTF-8 included."""
     down = [
-        *(one.replace(b"session.update", b"session.updated") for one in MALFORMED),
+        *(one.replace(b"session.update", b"session.updated") for one in MALFORMED + UNREADABLE),
         b'{"type":"response.done","response":{"output":"\xff"}}',
         b'{"type":"conversation.item.added","item":null}',
         b'{"type":"error","error":"x"}',

@@ -198,6 +198,9 @@ class Conversation:
         if text_at(event, "type") not in self._client_events:
             return _FORWARD
         self._learn_dialect(event)
+        leaving = None if self._model.alias is not None else _leaves_transcription(event)
+        if leaving is not None:
+            return _refused(event, "invalid_value", _ONLY_TRANSCRIBES, leaving)
         text = payload.decode()
         named = self._model.to_upstream(event, text)
         if named is None:
@@ -326,6 +329,21 @@ def _refused(event: dict[str, Any], code: str, message: str, param: str) -> Answ
             client_event_id=text_at(event, "event_id"),
         )
     )
+
+
+def _leaves_transcription(event: dict[str, Any]) -> str | None:
+    """Return the field by which a transcription session would get a model to speak; None: none.
+
+    Such a session was opened without a model, so none was held against the client's token.
+    """
+    if event["type"] == "response.create":
+        return "type"
+    return "session.type" if text_at(event, "session", "type") == "realtime" else None
+
+
+_ONLY_TRANSCRIBES = (
+    "This session only transcribes; open another one, with a model, for conversations."
+)
 
 
 def _is_text(payload: bytes) -> bool:
