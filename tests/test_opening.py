@@ -13,9 +13,10 @@ from trio.testing import MockClock
 from rt_proxy.channels import Channel, Choice, Health, UpstreamRequest, make_channels
 from rt_proxy.channels.choose import Candidate
 from rt_proxy.listener.admission import Ticket
+from rt_proxy.listener.failure import Failure
 from rt_proxy.listener.house import House
 from rt_proxy.listener.keys import Keys
-from rt_proxy.listener.opening import Failure, Upstream, UpstreamOpener
+from rt_proxy.listener.opening import Upstream, UpstreamOpener
 from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.realtime.frames import Message
 from rt_proxy.realtime.hello import Hello

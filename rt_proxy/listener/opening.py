@@ -7,10 +7,8 @@ the next channel. What came of each try is noted in the health of the channels.
 
 import logging
 import math
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http import HTTPStatus
 
 import attrs
 import trio
@@ -18,15 +16,22 @@ import trio
 from rt_proxy.channels import Channel, UpstreamRequest, bar_to, upstream_request
 from rt_proxy.listener.admission import Ticket
 from rt_proxy.listener.dial import dial_failure
+from rt_proxy.listener.failure import (
+    Failure,
+    at_first_event,
+    at_upgrade,
+    breaks_off,
+    for_unwritten_model,
+)
 from rt_proxy.listener.house import House
 from rt_proxy.listener.keys import KeyUnavailableError
 from rt_proxy.listener.proxyroute import stays_here
-from rt_proxy.realtime import closing, refusals
-from rt_proxy.realtime.closing import Ending, Side
+from rt_proxy.realtime import refusals
+from rt_proxy.realtime.closing import Ending
 from rt_proxy.realtime.conversation import Conversation
 from rt_proxy.realtime.dialects import dialect_of_first_event
 from rt_proxy.realtime.framereader import FrameReader
-from rt_proxy.realtime.frames import Close, Message
+from rt_proxy.realtime.frames import Message
 from rt_proxy.realtime.jsontext import parse_object
 from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.session.leg import Leg
@@ -35,23 +40,13 @@ from rt_proxy.settings import Secret, no_limit_if_zero
 
 _logger = logging.getLogger("rt_proxy.gate")
 
-_CODE = re.compile(r"[a-z0-9_]{1,64}")
-#: Codes by which an upstream says that a key is of no use (API reference, error codes).
-_KEY_CODES = frozenset({"invalid_api_key", "credit_balance_exhausted", "account_deactivated"})
-#: Codes that are about what was asked for; the channel is as well as before.
-_WISH_CODES = frozenset({"invalid_intent", "model_not_found", "invalid_model", "missing_model"})
 _INTENT = {"invalid_intent"}
 #: The share of the time for all channels that may pass until one of them has its key.
 _KEY_SHARE = 0.5
-#: So may statuses be; Azure has 404 for a deployment that is not there.
-_MODEL_STATUSES = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 #: An upstream that is not needed is told so, for at most so many seconds.
 _GOODBYE = 0.25
 #: A session that an upstream breaks off before so many seconds was never a good one.
 _SOON = 5.0
-#: Codes by which an upstream says that it has a fault or is overloaded (RFC 6455, 7.4.1, and the
-#: registry of close codes).
-_FAULT_CLOSE_CODES = frozenset({1011, 1012, 1013, 1014})
 #: The least time for a channel to be blamed where the client left or all time was over, in seconds.
 _FAIR_TRY = 2.0
 
@@ -74,34 +69,6 @@ class Upstream:
         """Whether the masks that a client chose must not be seen on the way (RFC 6455, 10.3)."""
         private = self.request.tls or self.channel.provider == "simulator"
         return not (private or stays_here(self.channel, self.request))
-
-
-@attrs.frozen
-class Failure:
-    """Why one channel could not serve.
-
-    Attributes:
-        channel: Its name.
-        why: In a few words, without anything of the upstream's own.
-        code: The code of an ``error`` first event.
-        timeout: ``first_event_timeout`` or ``opening_timeout``, if that is what passed.
-        status: The HTTP status of a refused upgrade.
-        retry_after: For how long it asked to be left alone, in seconds.
-        is_channels: Whether the channel is to blame, and not what was asked for.
-        refuses_key: The upstream said that the key is of no use.
-    """
-
-    channel: str
-    why: str
-    code: str | None = None
-    timeout: str | None = None
-    status: int | None = None
-    retry_after: float | None = None
-    is_channels: bool = True
-    refuses_key: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.channel}: {self.why}"
 
 
 class UpstreamOpener:
@@ -245,10 +212,10 @@ class UpstreamOpener:
             ending: How the session ended.
             seconds: How long it lasted.
         """
-        if seconds >= _SOON or upstream.conversation.responses or not _breaks_off(ending):
+        if seconds >= _SOON or upstream.conversation.responses or not breaks_off(ending):
             return
-        failure = Failure(upstream.channel.name, f"{ending.word} {seconds:.1f} s after its start")
-        self._note_failure(upstream.channel, failure)
+        why = f"{ending.word} {seconds:.1f} s after its start"
+        self._note_failure(upstream.channel, Failure(upstream.channel.name, why))
 
     def _note_failure(self, channel: Channel, failure: Failure) -> None:
         if self._is_outdated:
@@ -291,7 +258,9 @@ class UpstreamOpener:
             if isinstance(outcome, Upstream):
                 keys.note_taken(channel, key)
                 return outcome
-            outcome = self._in_doubt(outcome, channel, ticket, key)
+            if ticket.model_in_url not in (None, *channel.models):
+                worked = keys.has_worked(channel, key)
+                outcome = for_unwritten_model(outcome, key_has_worked=worked)
             if outcome not in self.failures:
                 self.failures.append(outcome)
             if key is None or not outcome.refuses_key:
@@ -300,22 +269,6 @@ class UpstreamOpener:
             if keys.all_refused(channel):
                 return outcome
             self._tell_of_key(channel, key, outcome)
-
-    def _in_doubt(
-        self, failure: Failure, channel: Channel, ticket: Ticket, key: Secret | None
-    ) -> Failure:
-        """Blame neither channel nor key for a model that a client named and nobody configured.
-
-        Some upstreams say 400 or 404 where they do not know it, and gateways say 401 where the
-        key may not use it.
-        """
-        if ticket.model_in_url is None or ticket.model_in_url in channel.models:
-            return failure
-        if failure.status in _MODEL_STATUSES:
-            return attrs.evolve(failure, is_channels=False)
-        if failure.status == HTTPStatus.UNAUTHORIZED and self._house.keys.has_worked(channel, key):
-            return attrs.evolve(failure, refuses_key=False)
-        return failure
 
     def _tell_of_key(self, channel: Channel, key: Secret, failure: Failure) -> None:
         """Warn once of one key among others; of a key that changes its source tells."""
@@ -375,13 +328,7 @@ class UpstreamOpener:
             )
         except UpgradeFailedError as error:
             await trio.aclose_forcefully(stream)
-            return Failure(
-                channel.name,
-                str(error),
-                status=error.status,
-                retry_after=error.retry_after,
-                refuses_key=error.status == HTTPStatus.UNAUTHORIZED,
-            )
+            return at_upgrade(channel, error)
         except BaseException:
             await trio.aclose_forcefully(stream)
             raise
@@ -400,33 +347,12 @@ class UpstreamOpener:
         """Wait for the first event; what came is put back, to be relayed."""
         seconds = no_limit_if_zero(self._timeouts.first_event)
         with trio.move_on_after(seconds):
-            match await leg.read_message():
-                case Message() as message:
-                    code = _error_code(message.payload)
-                    if code is None:
-                        leg.unread_first(message)
-                        self._look_at_dialect(channel, message.payload)
-                        return None
-                    is_channels = code not in _WISH_CODES
-                    return Failure(
-                        channel.name,
-                        f"error {code}",
-                        code=code,
-                        is_channels=is_channels,
-                        refuses_key=code in _KEY_CODES,
-                    )
-                case Close(code=close_code):
-                    meaning = channel.close_codes.get(close_code)
-                    return Failure(
-                        channel.name,
-                        f"closed with {close_code} before the first event",
-                        refuses_key=meaning == "key",
-                        is_channels=meaning not in ("request", "model"),
-                    )
-                case None:
-                    return Failure(channel.name, "hung up before the first event")
-                case fault:
-                    return Failure(channel.name, f"broke the protocol: {fault.kind.value}")
+            came = await leg.read_message()
+            fault = at_first_event(channel, came)
+            if fault is None and isinstance(came, Message):
+                leg.unread_first(came)
+                self._look_at_dialect(channel, came.payload)
+            return fault
         why = f"no first event within {seconds:g} s"
         return Failure(channel.name, why, timeout="first_event_timeout")
 
@@ -440,13 +366,6 @@ class UpstreamOpener:
                 shown.name,
                 shown.value,
             )
-
-
-def _breaks_off(ending: Ending) -> bool:
-    """Whether an upstream ended a session by a fault of its own."""
-    if ending.side is not Side.UPSTREAM or ending.word == closing.UPSTREAM_EXPIRES.word:
-        return False
-    return ending.word != "upstream_closed" or ending.client_code in _FAULT_CLOSE_CODES
 
 
 def _conversation(channel: Channel, ticket: Ticket) -> Conversation:
@@ -469,13 +388,3 @@ async def dismiss(leg: Leg) -> None:
     """
     with trio.move_on_after(_GOODBYE, shield=True):
         await leg.close(1000, "")
-
-
-def _error_code(payload: bytes) -> str | None:
-    """Return the code of an ``error`` event in plain characters; None: another event."""
-    event = parse_object(payload)
-    if event is None or event.get("type") != "error":
-        return None
-    error = event.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else "without a known code"
