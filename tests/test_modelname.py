@@ -52,6 +52,27 @@ def test_what_upstreams_show(type_: str, place: tuple[str, str]) -> None:
         assert to_client(model, event_of(type_, place[0], other)) is None
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("The model `real` is old.", "The model `alias` is old."),
+        ("No real.", "No alias."),
+        ("real", "alias"),
+        ("real-mini, unreal, x.real and realtime", None),
+        ("Something else.", None),
+        (None, None),
+        (5, None),
+    ],
+)
+def test_errors_name_the_clients_model(message: object, told: str | None) -> None:
+    """What an upstream says of its model in an error is said of the client's."""
+    text = json.dumps({"type": "error", "error": {"message": message, "code": "x"}})
+    shown = text if told is None else text.replace(json.dumps(message), json.dumps(told))
+    assert to_client(bound(), text) == shown
+    assert to_client(bound(None, None), text) == text
+    assert to_client(bound("real", "real"), text) == text
+
+
 @pytest.mark.parametrize("type_", ["session.created", "transcription_session.created"])
 def test_the_first_word_binds(type_: str) -> None:
     """What the upstream shows at first, of itself, is a name of the model from then on."""

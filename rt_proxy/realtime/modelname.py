@@ -29,6 +29,7 @@ SHOWN_BY_UPSTREAMS: _Places = {
     "response.done": ("response", "model"),
 }
 
+_ERROR_MESSAGE = ("error", "message")
 #: How the name of a snapshot ends, such as ``gpt-realtime-2025-08-28``.
 _SNAPSHOT = re.compile(r"-20[0-9]{2}-[0-9]{2}-[0-9]{2}\Z")
 
@@ -81,6 +82,8 @@ class BoundModel:
             text: Its JSON; every character but the name stays.
         """
         kind = text_at(event, "type") or ""
+        if kind == "error":
+            return self._without_name(event, text)
         place = SHOWN_BY_UPSTREAMS.get(kind)
         if place is None or self._alias is None or self._name is None:
             return text
@@ -92,6 +95,15 @@ class BoundModel:
         if not self._is_bound(model):
             return None
         return text if model == self._alias else replace_member(text, place, self._alias)
+
+    def _without_name(self, event: dict[str, Any], text: str) -> str:
+        """Return an error with the client's name of the model where its message has the other."""
+        message = text_at(event, *_ERROR_MESSAGE)
+        if message is None or self._alias is None or self._name in (None, "", self._alias):
+            return text
+        alias, name = self._alias, re.escape(self._name or "")
+        told = re.sub(rf"(?<![\w.-]){name}(?![\w-])", lambda _: alias, message)
+        return text if told == message else replace_member(text, _ERROR_MESSAGE, told)
 
     def _is_bound(self, model: str) -> bool:
         """Whether a model that the upstream shows is the one of this session.
