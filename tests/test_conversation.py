@@ -441,8 +441,8 @@ class TestModelOfTheClient:
             b'{"type":"session.update"',
             b'\xef\xbb\xbf{"type":"session.update","session":{"tracing":1}}',
             b'{"z":%b,"type":"session.update","session":{"tracing":1}}'
-            % (b"[" * 1_500 + b"]" * 1_500),
-            b'{"type":"response.create","response":{"z":%b}}' % (b"[" * 1_500 + b"]" * 1_500),
+            % (b"[" * 50_000 + b"]" * 50_000),
+            b'{"type":"response.create","response":{"z":%b}}' % (b"[" * 50_000 + b"]" * 50_000),
             b'{"a":"\\n","type":nonsense}',
         ],
     )

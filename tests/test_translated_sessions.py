@@ -137,7 +137,7 @@ MALFORMED = [
 #: Of these nobody knows what rules speak of them.
 UNREADABLE = [
     b'{"type":"session.update","session":',
-    b'{"type":"response.create","response":{"input":' + b"[" * 5_000 + b"]" * 5_000 + b"}}",
+    b'{"type":"response.create","response":{"input":' + b"[" * 50_000 + b"]" * 50_000 + b"}}",
 ]
 
 
