@@ -1,6 +1,8 @@
 """Facts about the keys and the seats of channels: which key is used, and that no seat is lost."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -28,6 +30,8 @@ from failing import (
 )
 from kit import channel, farewells
 from trio.testing import MockClock, wait_all_tasks_blocked
+
+from rt_proxy.settings import KeySource
 
 pytestmark = pytest.mark.log_says("session ended", "refused")
 
@@ -90,6 +94,20 @@ async def test_a_refused_key_is_told_once(
             assert network.count("a") == 20
             assert network.count("b") == 20
     assert len([line for line in log if line.startswith("channel a")]) == 1
+
+
+async def test_a_key_that_does_not_come(autojump_clock: MockClock, tmp_path: Path) -> None:
+    """A key that is waited for takes half of the time for all; the rest is the next channel's."""
+    pipe = tmp_path / "token"
+    os.mkfifo(pipe)
+    silent = {"auth": "bearer", "api_key_from": KeySource(file=pipe)}
+    async with house_of(*a_and_b(**silent), timeouts={"opening": 20}) as house:
+        Network(house, "a", "b")
+        await use(await house.knock())
+        record = await house.record()
+    os.close(os.open(pipe, os.O_RDWR))  # whoever still waits to read is let go
+    assert (record.attempts, record.channel) == (("a: no key: it does not come",), "b")
+    assert record.opening == pytest.approx(10, abs=0.1)
 
 
 async def test_401_where_there_is_no_key(autojump_clock: MockClock) -> None:
