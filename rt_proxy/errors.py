@@ -40,3 +40,7 @@ class EventError(RtProxyError, ValueError):
 
     It is raised to whoever parses or dumps events; the relay does neither.
     """
+
+
+class LedgerError(RtProxyError):
+    """The usage ledger cannot be opened, read or written; the message says which and why."""

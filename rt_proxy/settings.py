@@ -1,20 +1,19 @@
-"""Settings as frozen values, with their defaults, and the rules across them.
+"""Settings as frozen values, with their defaults.
 
 Values only: nothing here reads a file, an environment variable or a clock.
 ``configfile.py`` makes these values from TOML; embedders may build them directly.
+The rules across them are in ``settingsrules.py``.
 """
 
-import ipaddress
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, cast
-from urllib.parse import urlsplit
 
 import attrs
-
-from rt_proxy.fieldtypes import wrong_types
 
 
 def no_limit_if_zero(seconds: float) -> float:
@@ -51,6 +50,9 @@ ClientDialect = Literal["auto", "ga", "beta"]
 Refusals = Literal["event", "http"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+BudgetPeriod = Literal["day", "week", "month", "ever"]
+#: What becomes of a client's events beyond its rate: they wait, or are answered with an error.
+OverRate = Literal["slow", "error"]
 
 
 @attrs.frozen(repr=False)
@@ -99,9 +101,78 @@ class TokensSettings:
 
 @attrs.frozen
 class UsageSettings:
-    """The usage ledger (accepted and checked, not in force yet)."""
+    """The usage ledger."""
 
     file: Path = Path("usage.db")
+    #: How long a row may wait until it is on disk, in seconds.
+    sync: float = 1
+    #: How many days a row is kept; 0: for ever.
+    keep_days: int = 0
+    #: Where the days of budgets and reports begin, such as ``Europe/Berlin``.
+    time_zone: str = "UTC"
+    #: What each session of a budget is kept for at its opening, in seconds of its model's speech.
+    reserve: float = 10
+
+
+def _as_money(amount: Decimal | int | None) -> Decimal | None:
+    """Return an amount as a Decimal; a float is none, for nobody knows what it was meant to be."""
+    if type(amount) is int:
+        return Decimal(amount)
+    return cast("Decimal | None", amount)  # anything else is told by ``check``
+
+
+@attrs.frozen
+class Budget:
+    """What may be spent in a period, in USD or in tokens; whichever is spent first counts."""
+
+    usd: Decimal | None = attrs.field(default=None, converter=_as_money)
+    tokens: int | None = None
+    per: BudgetPeriod = "month"
+    #: Where its days begin; None: as the section [usage] has it.
+    time_zone: str | None = None
+    #: From how many percent on it is warned of, once in each period; 0: never.
+    warn_percent: int = 80
+
+
+@attrs.frozen
+class PriceSettings:
+    """USD per million tokens (per minute where named so); None: the built-in price.
+
+    The names are those of the counts in ``rt_proxy.realtime.counts.Tokens``.
+    """
+
+    text_in: Decimal | None = attrs.field(default=None, converter=_as_money)
+    text_cached_in: Decimal | None = attrs.field(default=None, converter=_as_money)
+    text_out: Decimal | None = attrs.field(default=None, converter=_as_money)
+    audio_in: Decimal | None = attrs.field(default=None, converter=_as_money)
+    audio_cached_in: Decimal | None = attrs.field(default=None, converter=_as_money)
+    audio_out: Decimal | None = attrs.field(default=None, converter=_as_money)
+    image_in: Decimal | None = attrs.field(default=None, converter=_as_money)
+    image_cached_in: Decimal | None = attrs.field(default=None, converter=_as_money)
+    per_minute_in: Decimal | None = attrs.field(default=None, converter=_as_money)
+    #: From this day on, in UTC; None: always.
+    valid_from: date | None = None
+
+
+#: Models by the beginning of their names -> their prices, one for each time.
+PriceTable = Mapping[str, tuple[PriceSettings, ...]]
+
+
+def _as_price_table(
+    prices: Mapping[str, PriceSettings | tuple[PriceSettings, ...]],
+) -> PriceTable:
+    """Return prices as lists; one alone stands for a list of one, as in the config file."""
+    if not isinstance(prices, Mapping):
+        return prices  # told by ``check``
+    return MappingProxyType(
+        {
+            model: (price,) if isinstance(price, PriceSettings) else price
+            for model, price in prices.items()
+        }
+    )
+
+
+_NO_PRICES: PriceTable = MappingProxyType({})
 
 
 @attrs.frozen
@@ -173,8 +244,24 @@ class ChannelSettings:
     client_cert: TlsSettings | None = None
     #: An HTTP proxy on the way, such as ``http://user:password@10.0.0.1:3128``; ``direct``: none.
     proxy: Secret | None = None
+    #: What its models cost, where that differs from what they cost elsewhere.
+    prices: PriceTable = attrs.field(default=_NO_PRICES, converter=_as_price_table)
     #: A fault that a simulator channel shows, such as ``close=1011``.
     fault: str | None = None
+
+
+@attrs.frozen
+class ScopeLimits:
+    """What all sessions of one token, or from one address, may do together; 0: no limit."""
+
+    sessions: int = 0
+    sessions_per_minute: int = 0
+    session_seconds: float = 0
+    message_bytes: int = 0
+    client_events_per_second: int = 0
+    client_bytes_per_second: int = 0
+    upstream_events_per_second: int = 0
+    upstream_bytes_per_second: int = 0
 
 
 @attrs.frozen
@@ -183,9 +270,18 @@ class Limits:
 
     sessions: int = 1000
     sessions_per_address: int = 0
+    sessions_per_minute: int = 0
     head_bytes: int = 16_384
     message_bytes: int = 33_554_432
     parsed_bytes: int = 4_194_304
+    client_events_per_second: int = 0
+    client_bytes_per_second: int = 0
+    upstream_events_per_second: int = 0
+    upstream_bytes_per_second: int = 0
+    over_rate: OverRate = "slow"
+    #: Of a token that has no limits of its own.
+    per_token: ScopeLimits = attrs.field(factory=ScopeLimits)
+    per_address: ScopeLimits = attrs.field(factory=ScopeLimits)
 
 
 @attrs.frozen
@@ -216,6 +312,7 @@ class Timeouts:
     before_expiry: float = 10
     tcp_keepalive: float = 60
     goodbye: float = 2
+    usage: float = 3
     drain: float = 20
 
     @property
@@ -230,21 +327,6 @@ class LogSettings:
 
     format: LogFormat = "text"
     level: LogLevel = "info"
-
-
-@attrs.frozen
-class PriceSettings:
-    """USD per million tokens (per minute where named so); None: the built-in price."""
-
-    text_in: float | None = None
-    text_cached_in: float | None = None
-    text_out: float | None = None
-    audio_in: float | None = None
-    audio_cached_in: float | None = None
-    audio_out: float | None = None
-    image_in: float | None = None
-    image_cached_in: float | None = None
-    per_minute_in: float | None = None
 
 
 @attrs.frozen
@@ -265,146 +347,6 @@ class Settings:
     health: HealthSettings = attrs.field(factory=HealthSettings)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     log: LogSettings = attrs.field(factory=LogSettings)
-    prices: Mapping[str, PriceSettings] = attrs.field(factory=lambda: MappingProxyType({}))
-
-
-#: Seconds. A stuck send leaves an upstream's pings unanswered, and they come every 20 seconds.
-_LONGEST_SEND_STALL = 15
-
-
-def check(settings: Settings) -> list[str]:
-    """Return every rule that the settings break, each as ``place: what is wrong``.
-
-    Only what needs no knowledge of a provider; ``rt_proxy.channels.problems`` has the rest.
-    """
-    # The rules below rely on the types, which settings that were made by hand may not have.
-    return list(wrong_types(settings)) or [
-        *_wrong_channels(settings.channels),
-        *_wrong_default_model(settings),
-        *_wrong_listen(settings.listen),
-        *_wrong_limits(settings.limits),
-        *_wrong_health(settings.health),
-        *_wrong_transcription_channel(settings),
-        *_wrong_timeouts(settings.timeouts),
-        *_wrong_prices(settings.prices),
-    ]
-
-
-def _wrong_channels(channels: tuple[ChannelSettings, ...]) -> Iterator[str]:
-    if not channels:
-        yield "channels: there is none; at least one [[channels]] is needed"
-    first_of_name: dict[str, int] = {}
-    for index, channel in enumerate(channels):
-        first = first_of_name.setdefault(channel.name, index)
-        if first != index:
-            yield f"channels[{index}].name: is the name of channels[{first}] too"
-        if not _is_word(channel.name):
-            yield f"channels[{index}].name: must be a visible text without spaces"
-
-
-def _wrong_default_model(settings: Settings) -> Iterator[str]:
-    model = settings.default_model
-    if model is None:
-        return
-    if model == "*" or not _is_word(model):
-        yield "default_model: must be the name of one model"
-    elif settings.channels and not any(
-        model in channel.models or "*" in channel.models for channel in settings.channels
-    ):
-        yield "default_model: no channel serves this model; add it to the models of one"
-
-
-def _wrong_listen(listen: ListenSettings) -> Iterator[str]:
-    if not _is_word(listen.host):
-        yield "listen.host: must be a host name or an address; 0.0.0.0 and :: mean every one"
-    if not 0 <= listen.port <= 65_535:
-        yield "listen.port: must be from 0 (any free port) to 65535"
-    for index, origin in enumerate(listen.origins or ()):
-        if not _is_origin(origin):
-            yield (
-                f"listen.origins[{index}]: must be what a browser sends, such as "
-                "https://app.example.com, without a path"
-            )
-    for index, network in enumerate(listen.trusted_proxies):
-        if not _is_network(network):
-            yield (
-                f"listen.trusted_proxies[{index}]: must be an address or a network, "
-                "such as 127.0.0.1 or 10.0.0.0/8"
-            )
-
-
-def _wrong_limits(limits: Limits) -> Iterator[str]:
-    for name in ("sessions", "sessions_per_address"):
-        if getattr(limits, name) < 0:
-            yield f"limits.{name}: must not be negative; 0 switches it off"
-    for name in ("head_bytes", "message_bytes", "parsed_bytes"):
-        if getattr(limits, name) < 1:
-            yield f"limits.{name}: must be at least 1"
-    if limits.parsed_bytes > limits.message_bytes:
-        yield f"limits.parsed_bytes: must not exceed message_bytes, {limits.message_bytes}"
-
-
-def _wrong_health(health: HealthSettings) -> Iterator[str]:
-    for field in attrs.fields(HealthSettings):
-        if not _is_amount(getattr(health, field.name)):
-            yield f"health.{field.name}: must be a number of seconds, 0 or more"
-    if health.cooldown > health.max_cooldown:
-        yield f"health.cooldown: must not exceed max_cooldown, {health.max_cooldown:g}"
-
-
-def _wrong_transcription_channel(settings: Settings) -> Iterator[str]:
-    wanted = settings.transcription_channel
-    if wanted is not None and wanted not in [channel.name for channel in settings.channels]:
-        yield "transcription_channel: there is no channel of this name"
-    for index, channel in enumerate(settings.channels):
-        if channel.name == wanted and channel.transcription is False:
-            yield f"transcription_channel: channels[{index}] of this name has transcription = false"
-
-
-def _wrong_timeouts(timeouts: Timeouts) -> Iterator[str]:
-    for field in attrs.fields(Timeouts):
-        if not _is_amount(getattr(timeouts, field.name)):
-            yield f"timeouts.{field.name}: must be a number of seconds, 0 or more"
-    if timeouts.send_stall > _LONGEST_SEND_STALL:
-        yield (
-            f"timeouts.send_stall: must not exceed {_LONGEST_SEND_STALL}, "
-            "for upstreams ping every 20 seconds"
-        )
-
-
-def _wrong_prices(prices: Mapping[str, PriceSettings]) -> Iterator[str]:
-    for model, price in prices.items():
-        for field in attrs.fields(PriceSettings):
-            amount = getattr(price, field.name)
-            if amount is not None and not _is_amount(amount):
-                yield f'prices."{model}".{field.name}: must be an amount in USD, 0 or more'
-
-
-def _is_word(text: str) -> bool:
-    """Tell whether a text can stand in a log line or a host name as one word."""
-    return text.isprintable() and len(text.split()) == 1 and text == text.strip()
-
-
-def _is_amount(number: float) -> bool:
-    return math.isfinite(number) and number >= 0
-
-
-def _is_origin(text: str) -> bool:
-    """Tell whether a browser can send this as ``Origin`` (RFC 6454, section 6.2)."""
-    if text == "null":  # a sandboxed page, or one from a file
-        return True
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port  # raises if the port is no number
-    except ValueError:
-        return False
-    whole = f"{parts.scheme}://{parts.netloc}"
-    return bool(host) and text.lower() == whole.lower() and "@" not in text and _is_word(text)
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
+    #: Of all tokens together.
+    budget: Budget | None = None
+    prices: PriceTable = attrs.field(default=_NO_PRICES, converter=_as_price_table)

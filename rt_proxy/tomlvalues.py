@@ -5,7 +5,8 @@ And what is wrong with a text that is no TOML, in words that name no Python type
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -17,6 +18,8 @@ _TOML_NAMES: Mapping[type, str] = {
     bool: "a boolean",
     int: "an integer",
     float: "a float",
+    Decimal: "a float",
+    date: "a date",
     str: "a string",
     list: "an array",
     dict: "a table",

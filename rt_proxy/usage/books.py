@@ -1,0 +1,183 @@
+"""The books of one proxy: its accounts, its journal, and who is told of what is spent.
+
+They outlive a reload, so that live sessions go on being counted. Nothing of a session comes
+in here but what it spent.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from rt_proxy.errors import LedgerError
+from rt_proxy.settings import Budget
+from rt_proxy.usage.bill import Bill
+from rt_proxy.usage.budgets import Account, BudgetState, Purse
+from rt_proxy.usage.journal import Journal, of_record
+from rt_proxy.usage.ledger import NoLedger, Spent
+from rt_proxy.usage.prices import UnknownPrices
+from rt_proxy.usage.record import PriceFunction, UsageRecord
+
+_logger = logging.getLogger("rt_proxy.usage")
+
+#: How often it is looked whether somebody else writes to the ledger, in seconds.
+_LOOK = 1.0
+
+OnUsage = Callable[[UsageRecord], None]
+OnBudgetWarning = Callable[[BudgetState], None]
+
+
+class Books:
+    """The books of one proxy (mutable: money is spent).
+
+    Attributes:
+        journal: What is on its way to the ledger.
+        are_kept: Whether anybody wants the records; else only sessions with a budget are metered.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        are_kept: bool = True,
+        on_usage: OnUsage | None = None,
+        on_budget_warning: OnBudgetWarning | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open the books.
+
+        Args:
+            journal: Takes the records.
+            are_kept: Whether anybody wants the records.
+            on_usage: Called with each record; it must not block.
+            on_budget_warning: Called when a budget is nearly spent, once in each period.
+            clock: Tells the Unix time.
+        """
+        self.journal = journal
+        self.are_kept = are_kept
+        self._on_usage = on_usage
+        self._on_budget_warning = on_budget_warning
+        self._clock = clock
+        #: By the id of the token; None: the account of the whole proxy.
+        self._accounts: dict[str | None, Account] = {}
+        self._looking_up = trio.Lock()
+        self._unknown_prices = UnknownPrices()
+
+    async def prepare(
+        self, token_id: str | None, owner: str | None, budget: Budget | None, zone: str
+    ) -> None:
+        """Take up a budget as it is now, and look up what has been spent of it.
+
+        Where the ledger cannot be read, only what was spent since the start counts. Cancelling
+        is safe: the next one looks it up.
+
+        Args:
+            token_id: The token; None: the budget is of the whole proxy.
+            owner: The name of the token.
+            budget: What may be spent; None: there is no budget.
+            zone: The time zone of a budget that names none.
+        """
+        if budget is None:
+            self._accounts.pop(token_id, None)
+            return
+        account = self._accounts.get(token_id)
+        if account is None:
+            account = self._accounts[token_id] = Account(owner, budget, zone)
+        else:
+            account.redefine(budget, zone)
+        async with self._looking_up:  # one at a time, for an account notes what is spent meanwhile
+            if not account.is_known(self._clock()):
+                await self._look_up(token_id, account)
+
+    async def _look_up(self, token_id: str | None, account: Account) -> None:
+        now = self._clock()
+        try:
+            spent = await self.journal.spent(token_id, account.since(now), account.begin_look_up)
+        except LedgerError as error:
+            _logger.error(  # noqa: TRY400 - no traceback
+                "what was spent of the budget of %s cannot be read: %s", _whose(account), error
+            )
+            return
+        account.end_look_up(now, spent)
+
+    def open_purse(self, token_id: str, reserve: Spent) -> Purse | Account:
+        """Hold a reserve for a session of a token; or return the account where it does not fit."""
+        now = self._clock()
+        accounts = self._of(token_id)
+        for account in accounts:
+            if not account.fits(now, reserve):
+                return account
+        return Purse(accounts, reserve)
+
+    def open_bill(self, template: UsageRecord, price: PriceFunction, purse: Purse) -> Bill:
+        """Begin the bill of a session."""
+        return Bill(template, price=price, purse=purse, note=self._note, clock=self._clock)
+
+    def now(self) -> float:
+        """Return the Unix time by which the periods of budgets begin and end."""
+        return self._clock()
+
+    def state(self, token_id: str | None) -> BudgetState | None:
+        """Return how the budget of a token stands, or of the whole proxy; None: it has none."""
+        account = self._accounts.get(token_id)
+        return None if account is None else account.state(self._clock())
+
+    async def keep_current(self, others_wrote: Callable[[], Awaitable[bool]]) -> None:
+        """Take up, for ever, what other processes write to the ledger. Cancelling is safe.
+
+        Args:
+            others_wrote: Tells whether they have since it was asked last.
+        """
+        is_said = False
+        while True:
+            await trio.sleep(_LOOK)
+            try:
+                if not await others_wrote():
+                    continue
+            except LedgerError:  # the journal tells of it, as soon as there is something to write
+                continue
+            if not is_said:
+                is_said = True
+                _logger.warning(
+                    "another process writes to the usage ledger too; each holds its budgets with "
+                    "what it knows, up to a second late"
+                )
+            async with self._looking_up:
+                for token_id, account in tuple(self._accounts.items()):
+                    await self._look_up(token_id, account)
+
+    def _of(self, token_id: str) -> tuple[Account, ...]:
+        return tuple(self._accounts[of] for of in (token_id, None) if of in self._accounts)
+
+    def _note(self, record: UsageRecord) -> None:
+        self.journal.note(record)
+        if record.nano_usd is None:
+            self._unknown_prices.note(record)
+        for account in self._of(record.token_id):
+            if account.note(self._clock(), of_record(record)):
+                self._warn(account)
+        if self._on_usage is not None:
+            try:
+                self._on_usage(record)
+            except Exception:
+                _logger.exception("on_usage raised")
+
+    def _warn(self, account: Account) -> None:
+        state = account.state(self._clock())
+        percent = account.budget.warn_percent
+        _logger.warning("%d %% of the budget of %s are spent", percent, _whose(account))
+        if self._on_budget_warning is not None:
+            try:
+                self._on_budget_warning(state)
+            except Exception:
+                _logger.exception("on_budget_warning raised")
+
+
+def unkept_books() -> Books:
+    """Return books that nobody reads: no record is kept, and there is no budget."""
+    return Books(Journal(NoLedger(), sync=0), are_kept=False)
+
+
+def _whose(account: Account) -> str:
+    return "the whole proxy" if account.owner is None else f"token {account.owner}"
