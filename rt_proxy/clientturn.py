@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from rt_proxy.realtime.counts import count_tokens
 from rt_proxy.realtime.dialects import (
     Dialect,
     Translator,
@@ -21,7 +22,6 @@ from rt_proxy.realtime.dialects import (
 )
 from rt_proxy.realtime.frames import Close
 from rt_proxy.realtime.jsontext import parse_object
-from rt_proxy.realtime.usage import count_tokens
 
 #: The answer's audio: samples a second, of 16 bits each, one channel.
 SAMPLE_RATE = 24_000

@@ -31,11 +31,18 @@ from rt_proxy.listener.livecertificate import LiveCertificate
 from rt_proxy.listener.roster import Roster
 from rt_proxy.observe import SessionRecord, log_session
 from rt_proxy.realtime import closing
-from rt_proxy.settings import Settings, check
+from rt_proxy.settings import Settings, UsageSettings
+from rt_proxy.settingsrules import check
 from rt_proxy.simulated import open_simulated
 from rt_proxy.simulator import parse_fault
 from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.store import Standing, TokenStore
+from rt_proxy.usage.books import Books, OnBudgetWarning, OnUsage
+from rt_proxy.usage.journal import Journal
+from rt_proxy.usage.ledger import Ledger, NoLedger
+from rt_proxy.usage.prices import Prices
+from rt_proxy.usage.record import PriceFunction
+from rt_proxy.usage.sqliteledger import SqliteLedger
 
 _logger = logging.getLogger("rt_proxy")
 
@@ -43,6 +50,8 @@ OnSessionEnd = Callable[[SessionRecord], None]
 
 #: How often the token store is looked at for sessions that live, in seconds.
 _TOKEN_WATCH = 1.0
+#: How long the last usage records may take to be written, in seconds.
+_LAST_WRITE = 5.0
 #: How often a draining proxy looks for sessions that have come to rest, in seconds.
 _DRAIN_WATCH = 0.1
 #: How long it takes, beyond the goodbyes, until those who are ended have left, in seconds.
@@ -73,10 +82,14 @@ class Proxy:
         tokens: TokenStore | None,
         dial: Dial | None,
         on_session_end: OnSessionEnd | None,
+        books: Books,
+        price: PriceFunction | None,
     ) -> None:
         self.addresses: tuple[str, ...] = ()
         self._own_tokens = tokens
         self._file_tokens: FileTokenStore | None = None
+        self._own_price = price
+        self._books = books
         self._own_dial = dial
         self._dial_network = self._dial_for(settings)
         self._on_session_end = on_session_end
@@ -100,6 +113,16 @@ class Proxy:
     def faults(self) -> int:
         """How many visits ended in an exception of rt-proxy itself; each is in the log."""
         return self._gate.faults
+
+    @property
+    def usage_waiting(self) -> int:
+        """How many usage records are in memory only; many, if the ledger is in trouble."""
+        return self._books.journal.waiting
+
+    @property
+    def ledger_failures(self) -> int:
+        """How often the ledger could not be written; what waited is written when it can be."""
+        return self._books.journal.failures
 
     async def handle_stream(self, stream: trio.abc.Stream) -> None:
         """Receive one visitor on a connected stream, and close the stream.
@@ -165,15 +188,21 @@ class Proxy:
                 await self._roster.wait_empty()
 
     @asynccontextmanager
-    async def _at_work(self) -> AsyncIterator[None]:
+    async def _at_work(self, ledger: Ledger) -> AsyncIterator[None]:
         """Have a nursery for as long as the block lasts, and part from everybody after it."""
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self._watch_tokens)
+            self._nursery.start_soon(self._books.journal.run)
+            if isinstance(ledger, SqliteLedger):
+                self._nursery.start_soon(self._books.keep_current, ledger.others_wrote)
             try:
                 yield
             finally:
-                await self._close()
-                self._nursery.cancel_scope.cancel("the proxy is closed")
+                try:
+                    await self._close()
+                finally:
+                    self._nursery.cancel_scope.cancel("the proxy is closed")
+                    await self._books.journal.close(_LAST_WRITE)
 
     async def _close(self) -> None:
         """Cut who is left, and wait for the goodbyes; who comes later is turned away."""
@@ -203,6 +232,8 @@ class Proxy:
             dial=self._dial,
             keys=Keys(),
             health=self._health,
+            books=self._books,
+            price_of=self._own_price or _prices_of(settings),
         )
 
     def _tokens_of(self, file: Path) -> TokenStore:
@@ -259,13 +290,35 @@ def _wrong_faults(settings: Settings) -> Iterator[str]:
             yield f"channels[{index}].fault: {error}"
 
 
+def _prices_of(settings: Settings) -> Prices:
+    return Prices(settings.prices, {channel.name: channel.prices for channel in settings.channels})
+
+
+@asynccontextmanager
+async def _ledger_of(settings: Settings, given: Ledger | None) -> AsyncIterator[Ledger]:
+    """Have a ledger for as long as the block lasts; one that was given is left open."""
+    if given is not None or settings.usage is None:
+        yield given or NoLedger()
+        return
+    ledger = await SqliteLedger.open(settings.usage.file, keep_days=settings.usage.keep_days)
+    try:
+        yield ledger
+    finally:
+        with trio.move_on_after(_LAST_WRITE, shield=True):
+            await ledger.aclose()
+
+
 @asynccontextmanager
 async def open_proxy(
     settings: Settings,
     *,
     tokens: TokenStore | None = None,
     dial: Dial | None = None,
+    ledger: Ledger | None = None,
+    price: PriceFunction | None = None,
     on_session_end: OnSessionEnd | None = None,
+    on_usage: OnUsage | None = None,
+    on_budget_warning: OnBudgetWarning | None = None,
 ) -> AsyncIterator[Proxy]:
     """Open a proxy that listens nowhere: give it streams with ``handle_stream``.
 
@@ -277,16 +330,38 @@ async def open_proxy(
             ``origins`` and ``trusted_proxies``.
         tokens: A token store; default: the file of the settings.
         dial: How upstreams are reached; default: TCP, and TLS with the system's certificates.
+        ledger: Where usage is kept; default: the file of the section [usage], if there is one.
+        price: What usage costs; default: by the settings and the built-in table.
         on_session_end: Called with each session's record; it must not block.
+        on_usage: Called with the record of each response and transcription; it must not block.
+        on_budget_warning: Called when a budget is nearly spent, once in each of its periods.
 
     Raises:
+        LedgerError: The ledger cannot be opened.
         SettingsError: The settings are wrong.
         TokenStoreError: The token file cannot be read.
     """
-    # Made outside the nursery, so that what it raises comes out as it is, not in a group.
-    proxy = Proxy(settings, tokens=tokens, dial=dial, on_session_end=on_session_end)
-    async with proxy._at_work():  # noqa: SLF001 - this function is how a Proxy is made
-        yield proxy
+    problems = check(settings)
+    if problems:
+        raise SettingsError("settings", problems)
+    async with _ledger_of(settings, ledger) as kept:
+        books = Books(
+            Journal(kept, sync=(settings.usage or UsageSettings()).sync),
+            are_kept=on_usage is not None or not isinstance(kept, NoLedger),
+            on_usage=on_usage,
+            on_budget_warning=on_budget_warning,
+        )
+        # Made outside the nursery, so that what it raises comes out as it is, not in a group.
+        proxy = Proxy(
+            settings,
+            tokens=tokens,
+            dial=dial,
+            on_session_end=on_session_end,
+            books=books,
+            price=price,
+        )
+        async with proxy._at_work(kept):  # noqa: SLF001 - this function is how a Proxy is made
+            yield proxy
 
 
 async def serve(
@@ -294,7 +369,11 @@ async def serve(
     *,
     tokens: TokenStore | None = None,
     dial: Dial | None = None,
+    ledger: Ledger | None = None,
+    price: PriceFunction | None = None,
     on_session_end: OnSessionEnd | None = None,
+    on_usage: OnUsage | None = None,
+    on_budget_warning: OnBudgetWarning | None = None,
     listeners: Sequence[trio.SocketListener] | None = None,
     task_status: trio.TaskStatus[Proxy] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -308,12 +387,17 @@ async def serve(
         settings: What is in force.
         tokens: A token store; default: the file of the settings.
         dial: How upstreams are reached; default: TCP, and TLS with the system's certificates.
+        ledger: Where usage is kept; default: the file of the section [usage], if there is one.
+        price: What usage costs; default: by the settings and the built-in table.
         on_session_end: Called with each session's record; it must not block.
+        on_usage: Called with the record of each response and transcription; it must not block.
+        on_budget_warning: Called when a budget is nearly spent, once in each of its periods.
         listeners: Listen here, and not on the host and port of the settings, whose TLS is in
             force all the same; they are closed in the end.
         task_status: Set by ``nursery.start``.
 
     Raises:
+        LedgerError: The ledger cannot be opened.
         ListenError: The address cannot be bound, or the certificate cannot be used.
         SettingsError: The settings are wrong.
         TokenStoreError: The token file cannot be read.
@@ -325,7 +409,14 @@ async def serve(
         if listeners is None:
             opened = await open_listeners(settings.listen)
         async with open_proxy(
-            settings, tokens=tokens, dial=dial, on_session_end=on_session_end
+            settings,
+            tokens=tokens,
+            dial=dial,
+            ledger=ledger,
+            price=price,
+            on_session_end=on_session_end,
+            on_usage=on_usage,
+            on_budget_warning=on_budget_warning,
         ) as proxy:
             proxy.addresses = addresses_of(opened, tls=tls is not None)
             proxy._certificate = certificate  # noqa: SLF001 - the listeners are its own here

@@ -591,9 +591,13 @@ async def open_house(
     limits: Mapping[str, Any] | None = None,
     timeouts: Mapping[str, Any] | None = None,
     listen: Mapping[str, Any] | None = None,
+    hooks: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> AsyncIterator[House]:
-    """Open a proxy, and check when the block is left that nothing is left of its visitors."""
+    """Open a proxy, and check when the block is left that nothing is left of its visitors.
+
+    ``hooks`` are further arguments of ``open_proxy``, such as ``on_usage``.
+    """
     settings = Settings(
         channels=channels or (channel(),),
         limits=Limits(**(limits or {})),
@@ -605,7 +609,11 @@ async def open_house(
         async with trio.open_nursery() as nursery:
             house = House(nursery, upstream_kind)
             async with open_proxy(
-                settings, tokens=house.tokens, dial=house.dial, on_session_end=house.records.append
+                settings,
+                tokens=house.tokens,
+                dial=house.dial,
+                on_session_end=house.records.append,
+                **(hooks or {}),
             ) as proxy:
                 house.proxy = proxy
                 await trio.testing.wait_all_tasks_blocked()

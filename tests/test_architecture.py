@@ -22,11 +22,13 @@ STOREYS = {
     "errors": 0,
     "fieldtypes": 0,
     "settings": 0,
+    "settingsrules": 0,
     "tomlvalues": 0,
     "realtime": 1,
     "tokens": 2,
     "channels": 2,
     "observe": 2,
+    "usage": 2,
     "simulator": 2,
     "session": 3,
     "listener": 4,
@@ -46,7 +48,7 @@ STOREYS = {
 ROOF = {"", "__main__"}
 #: One idea in more than one module: inside a group a module may import another of its storey.
 TOGETHER = [
-    {"settings", "fieldtypes"},
+    {"settings", "fieldtypes", "settingsrules"},
     {"configfile", "configtypes"},
     {"client", "clientturn"},
     {"proxy", "simulated"},
@@ -68,7 +70,7 @@ DOORS = {
 #: Rooms whose test modules are named by the module alone; in the others the room's name leads.
 PLAIN_ROOMS = {"realtime", "session", "listener"}
 #: Modules whose test module has another name than that.
-TESTED_IN = {"cli": "cli_main", "cli.signals": "cli_serve"}
+TESTED_IN = {"settings": "settingsrules", "cli": "cli_main", "cli.signals": "cli_serve"}
 TESTED_IN |= {
     f"realtime.events.{module}": "events"
     for module in ("audio", "base", "beta", "client", "items", "output", "responses", "server",

@@ -38,6 +38,7 @@ TABLE = [
     ("drain", PROXY, 1001, 1000),
     ("token_revoked", PROXY, 3000, 1000),
     ("token_expired", PROXY, 3000, 1000),
+    ("budget_spent", PROXY, 4003, 1000),
     ("model_changed", PROXY, 4004, 1000),
     ("cut", PROXY, 1001, 1000),
     ("internal_error", PROXY, 1011, 1000),
@@ -61,13 +62,19 @@ def test_the_table_is_whole() -> None:
 
 @pytest.mark.parametrize("ending", FIXED_ENDINGS, ids=lambda ending: ending.word)
 def test_an_ending_says_why(ending: Ending) -> None:
-    """Each ending of ours has an error event with its word as the code, and a sentence."""
+    """Each ending of ours has an error event with its word as the code, and a sentence.
+
+    The one of a budget has the type and the code that clients know from the provider.
+    """
     payload = ending.event()
     assert payload is not None
     event = json.loads(payload)
     assert event["type"] == "error"
-    assert event["error"]["code"] == ending.word
     assert event["error"]["message"].endswith(".")
+    if ending.word == "budget_spent":
+        assert (event["error"]["type"], event["error"]["code"]) == ("insufficient_quota",) * 2
+        return
+    assert event["error"]["code"] == ending.word
     expired = ending.word == "session_expired"  # as the provider itself tells of it
     at_fault = ending.side is UPSTREAM and not expired
     at_fault = at_fault or ending.word in ("drain", "cut", "internal_error")

@@ -19,6 +19,7 @@ from rt_proxy.realtime.conversation import (
     Replace,
 )
 from rt_proxy.realtime.dialects import Dialect
+from rt_proxy.realtime.frames import Splice
 
 
 def conversation(
@@ -124,7 +125,7 @@ class TestLanes:
     ) -> None:
         """Deltas are renamed in passing, and retrieved items are read whatever their size."""
         lanes = conversation(dialect=client, upstream=upstream).upstream_lanes
-        assert lanes(b'{"type":"%b","delta":' % other, False) == (9, 9 + len(other), own)
+        assert lanes(b'{"type":"%b","delta":' % other, False) == Splice(9, 9 + len(other), own)
         assert lanes(b'{"type":"%b","delta":' % own, False) is False
         assert lanes(b'{"type":"conversation.item.retrieved"', False) == "large"
         assert lanes(b'{"type":"rate_limits.updated"', False) is False

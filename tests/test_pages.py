@@ -1,12 +1,22 @@
 """Facts about the plain HTTP pages and how answers are written."""
 
 import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import h11
 import pytest
 
 from rt_proxy.channels import ChannelState
-from rt_proxy.listener.pages import Answer, models_answer, page, refusal_answer, render
+from rt_proxy.listener.pages import (
+    USAGE,
+    Answer,
+    models_answer,
+    page,
+    refusal_answer,
+    render,
+    usage_answer,
+)
 from rt_proxy.realtime.hello import RequestHead
 from rt_proxy.realtime.refusals import (
     Refusal,
@@ -14,8 +24,11 @@ from rt_proxy.realtime.refusals import (
     invalid_api_key,
     model_unknown,
     rate_limit_exceeded,
+    usage_unavailable,
 )
-from rt_proxy.settings import Secret
+from rt_proxy.settings import Budget, Secret
+from rt_proxy.usage.budgets import BudgetState
+from rt_proxy.usage.ledger import Spent
 
 
 def ask(target: str, method: str = "GET", *, is_ready: bool = True, token: str = "T") -> Answer:
@@ -33,7 +46,15 @@ def ask(target: str, method: str = "GET", *, is_ready: bool = True, token: str =
 
     bearer = ((b"authorization", b"Bearer " + token.encode()),) if token else ()
     head = RequestHead(method, target, ((b"host", b"h"), *bearer))
-    return page(head, is_ready=is_ready, states=states, models=models)
+    asks_usage = head.path == USAGE
+    usage = usage_answer("tok_1", "alice", since=None, spent=Spent(), state=None)
+    return page(
+        head,
+        is_ready=is_ready,
+        states=states,
+        models=models,
+        usage=usage if asks_usage else None,
+    )
 
 
 def parse(data: bytes, method: str = "GET") -> tuple[h11.Response, bytes]:
@@ -108,10 +129,54 @@ def test_models_need_a_token() -> None:
         is_ready=True,
         states=lambda _: (),
         models=lambda _: invalid_api_key("No token."),
+        usage=None,
     )
     assert answer.status == 401
     assert error(answer)["code"] == "invalid_api_key"
     assert ("WWW-Authenticate", "Bearer") in answer.headers
+
+
+def test_usage() -> None:
+    """Money is told as text, to the last digit, and what has no limit or no end as null."""
+    moment = datetime(2026, 11, 1, tzinfo=UTC)
+    spent = Spent(nano_usd=1_234_567_891, tokens=42)
+    budget = Budget(usd=Decimal("1.50"), per="day")
+    state = BudgetState("alice", budget, moment, moment + timedelta(days=1), spent)
+    answer = usage_answer("tok_1", "alice", since=moment, spent=spent, state=state)
+    assert json.loads(answer.body) == {
+        "object": "usage",
+        "token": {"id": "tok_1", "name": "alice"},
+        "this_month": {"start": "2026-11-01T00:00:00Z", "usd": "1.234567891", "tokens": 42},
+        "budget": {
+            "per": "day",
+            "start": "2026-11-01T00:00:00Z",
+            "end": "2026-11-02T00:00:00Z",
+            "usd": "1.50",
+            "usd_spent": "1.234567891",
+            "usd_left": "0.265432109",
+            "tokens": None,
+            "tokens_spent": 42,
+            "tokens_left": None,
+        },
+    }
+
+
+def test_usage_without_a_budget() -> None:
+    """A token that has no budget is told so."""
+    assert json.loads(ask("/v1/usage").body)["budget"] is None
+
+
+def test_usage_that_is_refused() -> None:
+    """What the gate refuses is told in the form of every HTTP error."""
+    head = RequestHead("GET", "/v1/usage", ())
+    answer = page(
+        head,
+        is_ready=True,
+        states=lambda _: (),
+        models=lambda _: invalid_api_key("No token."),
+        usage=usage_unavailable(),
+    )
+    assert (answer.status, error(answer)["code"]) == (503, "usage_unavailable")
 
 
 @pytest.mark.parametrize("target", ["/", "*", "/v1", "/healthz/", "/v1/chat/completions", ""])
@@ -123,7 +188,7 @@ def test_other_paths(target: str, method: str) -> None:
     assert error(answer)["type"] == "invalid_request_error"
 
 
-@pytest.mark.parametrize("target", ["/healthz", "/readyz", "/v1/models"])
+@pytest.mark.parametrize("target", ["/healthz", "/readyz", "/v1/models", "/v1/usage"])
 def test_methods(target: str) -> None:
     """A page is read by GET and HEAD; another method is 405 and says so."""
     assert ask(target, "HEAD") == ask(target)

@@ -17,6 +17,7 @@ import attrs
 import trio
 
 from rt_proxy.channels import ChannelState, bar_to, state_of
+from rt_proxy.errors import LedgerError
 from rt_proxy.listener.addresses import client_address, origin_allowed
 from rt_proxy.listener.admission import Ticket, admit, authenticate, models_for
 from rt_proxy.listener.answers import send_answer
@@ -25,19 +26,31 @@ from rt_proxy.listener.head import Opened, read_head
 from rt_proxy.listener.house import House
 from rt_proxy.listener.listen import peer_address
 from rt_proxy.listener.opening import Upstream, UpstreamOpener, dismiss
-from rt_proxy.listener.pages import Answer, models_answer, page, refusal_answer, render
+from rt_proxy.listener.pages import (
+    USAGE,
+    Answer,
+    models_answer,
+    page,
+    refusal_answer,
+    render,
+    usage_answer,
+)
 from rt_proxy.listener.roster import Roster
+from rt_proxy.listener.spending import look_up_budgets, open_purse, template_of, usage_settings
 from rt_proxy.observe import SessionRecord
 from rt_proxy.realtime import closing, refusals
 from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.realtime.framereader import FrameReader
-from rt_proxy.realtime.hello import Hello, RequestHead, is_realtime_path, read_hello
+from rt_proxy.realtime.hello import Hello, RequestHead, credential, is_realtime_path, read_hello
 from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.session import Session
 from rt_proxy.session.wslegs import accept_leg
 from rt_proxy.settings import Secret, no_limit_if_zero
 from rt_proxy.tokens.token import Token
+from rt_proxy.usage.bill import Bill
+from rt_proxy.usage.budgets import Purse
+from rt_proxy.usage.periods import period_start, time_zone
 
 #: How long a visitor that was silent too long, or is cut, may take to be answered, in seconds.
 _SHORT_LINGER = 0.25
@@ -157,8 +170,28 @@ class Gate:
             token = authenticate(secret, house.tokens, datetime.now(UTC))
             return token if isinstance(token, Refusal) else _states_for(token, house)
 
-        answer = page(head, is_ready=self._is_ready(house), states=states, models=models)
+        usage = await self._usage(house, head) if head.path == USAGE else None
+        answer = page(
+            head, is_ready=self._is_ready(house), states=states, models=models, usage=usage
+        )
         await self._answer(visit, answer)
+
+    async def _usage(self, house: House, head: RequestHead) -> Answer | Refusal:
+        """Tell the bearer of a token what it has spent, and of which budget."""
+        token = authenticate(credential(head), house.tokens, datetime.now(UTC))
+        if isinstance(token, Refusal):
+            return token
+        await look_up_budgets(house, token)
+        zone = time_zone(usage_settings(house).time_zone)
+        since = period_start(datetime.fromtimestamp(house.books.now(), UTC), "month", zone)
+        try:
+            spent = await house.books.journal.spent(token.id, since, lambda: None)
+        except LedgerError:
+            _logger.exception("GET /v1/usage cannot be answered")
+            return refusals.usage_unavailable()
+        return usage_answer(
+            token.id, token.name, since=since, spent=spent, state=house.books.state(token.id)
+        )
 
     def _is_ready(self, house: House) -> bool:
         now = trio.current_time()
@@ -187,16 +220,26 @@ class Gate:
         if isinstance(hello, Refusal):
             await self._refuse(visit, hello)
             return
+        token = authenticate(hello.credential, house.tokens, datetime.now(UTC))
+        if isinstance(token, Token):
+            await look_up_budgets(house, token)
         dialect = None if hello.dialect is None else hello.dialect.value
         visit.record = attrs.evolve(visit.record, model=hello.model, dialect=dialect)
         ticket = self._decide(visit, opened.head, hello, address)
         if isinstance(ticket, Refusal):
             await self._refuse(visit, ticket, hello, opened.rest)
             return
+        purse = open_purse(house, ticket, visit.record.session_id)
+        if isinstance(purse, Refusal):
+            await self._refuse(visit, purse, hello, opened.rest)
+            return
         self._roster.know(visit.scope)
         with self._roster.seat(address):
             visit.record = attrs.evolve(visit.record, model=ticket.model)
-            await self._serve(visit, ticket, EarlyBytes(opened.rest))
+            try:
+                await self._serve(visit, ticket, EarlyBytes(opened.rest), purse)
+            finally:
+                purse.close()
 
     def _decide(
         self, visit: _Visit, head: RequestHead, hello: Hello, address: str | None
@@ -223,13 +266,15 @@ class Gate:
             random=self._random,
         )
 
-    async def _serve(self, visit: _Visit, ticket: Ticket, early: EarlyBytes) -> None:
+    async def _serve(self, visit: _Visit, ticket: Ticket, early: EarlyBytes, purse: Purse) -> None:
+        metered = visit.house.books.are_kept or purse.has_accounts
         async with trio.open_nursery() as room:
-            opener = UpstreamOpener(room, visit.house)
+            opener = UpstreamOpener(room, visit.house, metered=metered)
             upstream = await self._open(visit, ticket, early, opener)
             if isinstance(upstream, Upstream):
                 try:
-                    await self._hold(visit, ticket, early, room, opener, upstream)
+                    bill = self._open_bill(visit, ticket, upstream, purse) if metered else None
+                    await self._hold(visit, ticket, early, room, opener, upstream, bill)
                 finally:
                     upstream.seat.close()
                     await dismiss(upstream.leg)
@@ -271,6 +316,7 @@ class Gate:
         room: trio.Nursery,
         opener: UpstreamOpener,
         upstream: Upstream,
+        bill: Bill | None,
     ) -> None:
         """Answer 101 and hold the session."""
         channel, conversation = upstream.channel, upstream.conversation
@@ -300,7 +346,7 @@ class Gate:
             return
         opening = trio.current_time() - visit.started_at
         visit.record = attrs.evolve(visit.record, opening=opening)
-        session = Session(client, upstream.leg, conversation, timeouts)
+        session = Session(client, upstream.leg, conversation, timeouts, bill=bill)
 
         def report(ending: Ending) -> None:
             visit.record = attrs.evolve(visit.record, **session.figures())
@@ -309,6 +355,11 @@ class Gate:
 
         with self._roster.guest(session, ticket.token.id, visit.house.tokens):
             await session.run(report)
+
+    @staticmethod
+    def _open_bill(visit: _Visit, ticket: Ticket, upstream: Upstream, purse: Purse) -> Bill:
+        template = template_of(ticket, upstream.channel, visit.record.session_id)
+        return visit.house.books.open_bill(template, visit.house.price_of, purse)
 
     async def _refuse(
         self, visit: _Visit, refusal: Refusal, hello: Hello | None = None, unread: bytes = b""

@@ -12,6 +12,8 @@ from rt_proxy.listener.dial import Dial
 from rt_proxy.listener.keys import Keys
 from rt_proxy.settings import Settings
 from rt_proxy.tokens.store import TokenStore
+from rt_proxy.usage.books import Books, unkept_books
+from rt_proxy.usage.record import PriceFunction, unknown_price
 
 
 @attrs.frozen
@@ -26,6 +28,8 @@ class House:
         dial: How upstreams are reached.
         keys: The providers' keys, in their turn.
         health: How the channels do.
+        books: What is spent, and of which budgets.
+        price_of: What usage costs.
     """
 
     settings: Settings
@@ -35,3 +39,5 @@ class House:
     dial: Dial
     keys: Keys
     health: Health
+    books: Books = attrs.field(factory=unkept_books)
+    price_of: PriceFunction = unknown_price

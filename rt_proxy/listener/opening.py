@@ -78,15 +78,17 @@ class UpstreamOpener:
         failures: The channels that failed so far.
     """
 
-    def __init__(self, room: trio.Nursery, house: House) -> None:
+    def __init__(self, room: trio.Nursery, house: House, *, metered: bool = False) -> None:
         """Prepare the opening.
 
         Args:
             room: The nursery that the engine of the leg lives in.
             house: What is in force.
+            metered: Whether what the session takes is counted.
         """
         self.failures: list[Failure] = []
         self._room = room
+        self._metered = metered
         self._house = house
         self._health = house.health
         self._generation = house.health.generation
@@ -291,7 +293,7 @@ class UpstreamOpener:
             channel, key=key, model=ticket.model_in_url, intent=ticket.hello.intent
         )
         dial_seconds = no_limit_if_zero(self._timeouts.dial)
-        conversation = _conversation(channel, ticket)
+        conversation = _conversation(channel, ticket, metered=self._metered)
         leg = None
         with trio.move_on_after(dial_seconds):
             leg = await self._connect(channel, request, self._frames(channel, conversation))
@@ -368,7 +370,7 @@ class UpstreamOpener:
             )
 
 
-def _conversation(channel: Channel, ticket: Ticket) -> Conversation:
+def _conversation(channel: Channel, ticket: Ticket, *, metered: bool) -> Conversation:
     model = ticket.model
     return Conversation(
         model=model,
@@ -378,6 +380,7 @@ def _conversation(channel: Channel, ticket: Ticket) -> Conversation:
         client_was_silent=channel.first_event,
         drop_fields=channel.drop_fields,
         mcp=channel.mcp,
+        metered=metered,
     )
 
 

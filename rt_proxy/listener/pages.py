@@ -5,6 +5,8 @@ Values in, values and bytes out; nothing here touches a stream (see ``answers.py
 
 import json
 from collections.abc import Callable, Iterable
+from datetime import datetime
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
@@ -14,10 +16,14 @@ from rt_proxy.channels import ChannelState
 from rt_proxy.realtime.hello import RequestHead, credential, unknown_url
 from rt_proxy.realtime.refusals import Refusal, http_only
 from rt_proxy.settings import Secret
+from rt_proxy.usage.budgets import BudgetState
+from rt_proxy.usage.ledger import Spent
+from rt_proxy.usage.record import NANO_USD_PER_USD
 
 _HEALTHZ = "/healthz"
 _READYZ = "/readyz"
 _MODELS = "/v1/models"
+USAGE = "/v1/usage"
 
 
 @attrs.frozen
@@ -41,6 +47,7 @@ def page(
     is_ready: bool,
     states: Callable[[Secret | None], Iterable[ChannelState] | Refusal],
     models: Callable[[Secret | None], Answer | Refusal],
+    usage: Answer | Refusal | None,
 ) -> Answer:
     """Answer a request whose path is not one of the Realtime API.
 
@@ -49,8 +56,9 @@ def page(
         is_ready: Whether a session could be opened now.
         states: Tells how the channels of the holder of a credential do, or refuses to.
         models: Gives the answer for the holder of a credential, or refuses it.
+        usage: The answer to a question after usage; None: this is none.
     """
-    if head.path not in (_HEALTHZ, _READYZ, _MODELS):
+    if head.path not in (_HEALTHZ, _READYZ, _MODELS, USAGE):
         return refusal_answer(unknown_url())
     if head.method not in ("GET", "HEAD"):
         message = "This page can be asked for with GET or HEAD."
@@ -60,7 +68,7 @@ def page(
         return _json_answer({"status": "ok"})
     if head.path == _READYZ:
         return _readiness(states(credential(head)), is_ready=is_ready)
-    answer = models(credential(head))
+    answer = models(credential(head)) if usage is None else usage
     return refusal_answer(answer) if isinstance(answer, Refusal) else answer
 
 
@@ -68,6 +76,59 @@ def models_answer(names: Iterable[str]) -> Answer:
     """Return the list of models in the API's own form (API reference, "List models")."""
     data = [{"id": name, "object": "model", "created": 0, "owned_by": "rt-proxy"} for name in names]
     return _json_answer({"object": "list", "data": data})
+
+
+def usage_answer(
+    token_id: str,
+    token_name: str,
+    *,
+    since: datetime | None,
+    spent: Spent,
+    state: BudgetState | None,
+) -> Answer:
+    """Return what the holder of a token has spent, and how its budget stands.
+
+    Money is a string of USD, to the last digit.
+
+    Args:
+        token_id: The token.
+        token_name: Its name.
+        since: When the present month began.
+        spent: What was spent since then.
+        state: How the budget of the token stands; None: it has none.
+    """
+    month = {"start": _moment(since), "usd": _usd(spent.nano_usd), "tokens": spent.tokens}
+    return _json_answer(
+        {
+            "object": "usage",
+            "token": {"id": token_id, "name": token_name},
+            "this_month": month,
+            "budget": None if state is None else _budget(state),
+        }
+    )
+
+
+def _budget(state: BudgetState) -> dict[str, object]:
+    budget = state.budget
+    return {
+        "per": budget.per,
+        "start": _moment(state.start),
+        "end": _moment(state.end),
+        "usd": None if budget.usd is None else str(budget.usd),
+        "usd_spent": _usd(state.spent.nano_usd),
+        "usd_left": None if budget.usd is None else _usd(state.left.nano_usd),
+        "tokens": budget.tokens,
+        "tokens_spent": state.spent.tokens,
+        "tokens_left": None if budget.tokens is None else state.left.tokens,
+    }
+
+
+def _usd(nano_usd: int) -> str:
+    return f"{Decimal(nano_usd) / NANO_USD_PER_USD:f}"
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
 def refusal_answer(refusal: Refusal) -> Answer:

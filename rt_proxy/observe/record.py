@@ -6,6 +6,7 @@ Made once, when the work has ended and before the goodbyes; also for a client th
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from types import MappingProxyType
 
 import attrs
@@ -49,6 +50,7 @@ class SessionRecord:
         bytes_up: Bytes of these events from the client.
         bytes_down: Bytes of these events from the upstream.
         responses: Responses that were done.
+        usd: What it cost in USD, as far as prices are known; None: nobody counted, or nothing is.
         usage: Tokens by flat name, such as ``input_audio_tokens``; only those known.
     """
 
@@ -74,6 +76,7 @@ class SessionRecord:
     bytes_up: int = 0
     bytes_down: int = 0
     responses: int = 0
+    usd: Decimal | None = None
     usage: Mapping[str, int] = attrs.field(factory=lambda: MappingProxyType({}))
 
     def fields(self) -> dict[str, object]:
@@ -111,6 +114,8 @@ def _field(value: object) -> object:
             return _cut(value)
         case float():
             return round(value, 3)
+        case Decimal():
+            return f"{value:f}"
         case datetime():
             moment = value.astimezone(UTC).isoformat(timespec="milliseconds")
             return moment.replace("+00:00", "Z")

@@ -36,6 +36,7 @@ class Ending:
         error_type: The type of the ``error`` event that goes before the client's close
             frame; None: no event of ours.
         message: What the event says.
+        error_code: The code of that event; None: the word.
     """
 
     side: Side
@@ -45,12 +46,13 @@ class Ending:
     reason: str = ""
     error_type: str | None = None
     message: str = ""
+    error_code: str | None = None
 
     def event(self) -> bytes | None:
         """Return the ``error`` event for the client, or None where none is due."""
         if self.error_type is None:
             return None
-        return error_event(self.error_type, self.word, self.message)
+        return error_event(self.error_type, self.error_code or self.word, self.message)
 
 
 _UPSTREAM_FAULT = "server_error"
@@ -108,6 +110,15 @@ DRAIN = _own(
 )
 TOKEN_REVOKED = _own("token_revoked", 3000, "The token of this session was revoked.")
 TOKEN_EXPIRED = _own("token_expired", 3000, "The token of this session has expired.")
+BUDGET_SPENT = attrs.evolve(
+    _own(
+        "budget_spent",
+        4003,
+        "The budget of this session is spent; GET /v1/usage tells when it begins anew.",
+        error_type="insufficient_quota",
+    ),
+    error_code="insufficient_quota",
+)
 MODEL_CHANGED = _own(
     "model_changed", 4004, "The upstream shows another model than this session was opened for."
 )
@@ -133,6 +144,7 @@ FIXED_ENDINGS = (
     DRAIN,
     TOKEN_REVOKED,
     TOKEN_EXPIRED,
+    BUDGET_SPENT,
     MODEL_CHANGED,
     CUT,
     INTERNAL_ERROR,

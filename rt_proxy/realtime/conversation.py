@@ -6,14 +6,16 @@ money or access is enforced on what the *upstream* shows, because a client's
 frame may hide what it is.
 """
 
+import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import attrs
 
 from rt_proxy.realtime import closing
 from rt_proxy.realtime.closing import Ending
+from rt_proxy.realtime.counts import Tokens, count_tokens
 from rt_proxy.realtime.dialects import (
     TELLING_CLIENT_EVENTS,
     Dialect,
@@ -25,20 +27,19 @@ from rt_proxy.realtime.fieldrules import mcp_tool_in, without_fields
 from rt_proxy.realtime.frames import Fault, FaultKind
 from rt_proxy.realtime.jsontext import is_intricate, parse_object, unhurried
 from rt_proxy.realtime.looks import object_at, text_at, value_at
+from rt_proxy.realtime.metering import SPEECH_DELTAS, TEXT_DELTAS, Meter, Metered
 from rt_proxy.realtime.modelname import NAMED_BY_CLIENTS, SHOWN_BY_UPSTREAMS, BoundModel
 from rt_proxy.realtime.peek import Lanes, proven_type
 from rt_proxy.realtime.refusals import error_event
 from rt_proxy.realtime.transcribing import Transcriptions
-from rt_proxy.realtime.usage import count_tokens
 
 #: In the first so many bytes of a message its type is looked for.
 _TYPE_BYTES = 1_024
 _INTRICATE = "The event has too many members and elements to be read; send less of them."
 _UNREADABLE = "The event is no JSON object that can be read."
 
-#: An upstream that claims more responses at once, or longer ids, is not believed.
-_ACTIVE_RESPONSES = 256
-_RESPONSE_ID = 256
+#: An upstream's id of the session that is longer than this is not kept, in characters.
+_LONGEST_ID = 256
 
 #: Client events that may name a model, and may be changed on their way in any session.
 EDITED_CLIENT_EVENTS = frozenset(NAMED_BY_CLIENTS)
@@ -101,6 +102,7 @@ class Conversation:
         client_was_silent: bool = True,
         drop_fields: Collection[str] = (),
         mcp: bool = True,
+        metered: bool = False,
     ) -> None:
         """Bind the session to a model, and its sides to their dialects.
 
@@ -114,6 +116,7 @@ class Conversation:
             drop_fields: What the upstream would refuse in sessions and responses, such as
                 ``tracing``, in its own dialect.
             mcp: Whether the upstream knows MCP tools.
+            metered: Whether the audio and text is counted that passes unread.
         """
         self.client_lanes = Lanes()
         self.upstream_lanes = Lanes()
@@ -128,7 +131,10 @@ class Conversation:
         self._translator = translator_between(self.client_dialect, upstream_dialect)
         self._transcriptions = Transcriptions()
         self._expires_at: int | None = None
-        self._active: set[str] = set()
+        self._meter = Meter()
+        self._is_metered = metered
+        self._metered: list[Metered] = []
+        self._upstream_session_id: str | None = None
         self._usage: Counter[str] = Counter()
         self._responses = 0
         self._lay_lanes()
@@ -141,7 +147,17 @@ class Conversation:
     @property
     def response_in_progress(self) -> bool:
         """Whether the upstream has begun a response and not ended it."""
-        return bool(self._active)
+        return self._meter.is_active
+
+    @property
+    def upstream_model(self) -> str | None:
+        """The model by the upstream's name, as it has shown it, or else as it was asked for."""
+        return self._model.shown
+
+    @property
+    def upstream_session_id(self) -> str | None:
+        """The upstream's id of the session; None: it has not told one."""
+        return self._upstream_session_id
 
     @property
     def responses(self) -> int:
@@ -164,6 +180,30 @@ class Conversation:
     def usage(self) -> dict[str, int]:
         """Return the tokens of all responses so far, by modality."""
         return dict(self._usage)
+
+    def take_metered(self) -> list[Metered]:
+        """Return what has been metered since the last time that one asked."""
+        metered, self._metered = self._metered, []
+        return metered
+
+    def take_unfinished(self) -> list[Metered]:
+        """Return, as estimates, the responses in progress; they are in progress no more."""
+        return self._meter.unfinished()
+
+    def in_progress(self) -> Tokens:
+        """Return what the responses in progress have taken so far, as an estimate."""
+        return self._meter.in_progress()
+
+    def watch_progress(self, on_step: Callable[[], int]) -> None:
+        """Have a function called while responses go on; it returns after how many more tokens."""
+        self._meter.watch(on_step)
+
+    def cancellations(self) -> tuple[bytes, ...]:
+        """Return the client events that cancel the responses in progress, in either dialect."""
+        return tuple(
+            json.dumps({"type": "response.cancel", "response_id": response_id}).encode()
+            for response_id in self._meter.active
+        )
 
     def on_client(self, payload: bytes) -> Verdict:
         """Decide on a message from the client: the edit lane."""
@@ -234,7 +274,8 @@ class Conversation:
         self._client_events = EDITED_CLIENT_EVENTS | from_client
         self._client_marks = tuple(kind.encode() for kind in self._client_events)
         must_be_read = EDITED_CLIENT_EVENTS - _SMALL_CLIENT_EVENTS
-        self.client_lanes.lay(must_be_read, small=self._client_events - must_be_read)
+        heard = {"input_audio_buffer.append": self._meter.heard} if self._is_metered else {}
+        self.client_lanes.lay(must_be_read, small=self._client_events - must_be_read, counted=heard)
         must_be_followed = WATCHED_UPSTREAM_EVENTS - _SMALL_UPSTREAM_EVENTS
         large = _LARGE_UPSTREAM_EVENTS & from_upstream
         self.upstream_lanes.lay(
@@ -242,6 +283,7 @@ class Conversation:
             large=large,
             small=(_SMALL_UPSTREAM_EVENTS | from_upstream) - must_be_followed - large,
             renamed=translator.renamed_in_passing if translator else {},
+            counted=self._meter.gauges if self._is_metered else {},
         )
 
     def _another_model(self, event: dict[str, Any]) -> Answer:
@@ -284,31 +326,41 @@ class Conversation:
                 self._follow_session(object_at(event, "session"))
             case "input_audio_buffer.committed":
                 self._transcriptions.note_committed(text_at(event, "item_id"))
-            case (
-                "conversation.item.input_audio_transcription.completed"
-                | "conversation.item.input_audio_transcription.failed"
-            ):
+            case "conversation.item.input_audio_transcription.completed":
+                model = self._transcriptions.model_of(text_at(event, "item_id"))
+                self._note_metered(self._meter.note_transcribed(event, model))
+                self._transcriptions.note_ended(text_at(event, "item_id"))
+            case "conversation.item.input_audio_transcription.failed":
                 self._transcriptions.note_ended(text_at(event, "item_id"))
             case "response.created":
-                response_id = text_at(event, "response", "id")
-                if response_id is not None and self._may_track(response_id):
-                    self._active.add(response_id)
+                self._meter.note_created(text_at(event, "response", "id"))
             case "response.done" if response := object_at(event, "response"):
-                self._active.discard(text_at(response, "id") or "")
-                self._responses += 1
-                self._usage.update(count_tokens(object_at(response, "usage")))
+                metered = self._meter.note_done(response)
+                self._note_metered(metered)
+                if metered is not None:
+                    self._responses += 1
+                    self._usage.update(count_tokens(object_at(response, "usage")))
+            case str(kind) if kind in SPEECH_DELTAS:
+                self._meter.spoken.note(len(text_at(event, "delta") or ""))
+            case str(kind) if kind in TEXT_DELTAS:
+                self._meter.written.note(len(text_at(event, "delta") or ""))
 
     def _follow_session(self, session: dict[str, Any]) -> None:
         if not self._session_shown:
             self._upstream_mixes = self._upstream_dialect is Dialect.GA and "type" not in session
         self._session_shown = True
         self._transcriptions.note_session(session)
+        self._meter.note_session(session)
+        session_id = text_at(session, "id")
+        if session_id is not None and len(session_id) <= _LONGEST_ID:
+            self._upstream_session_id = session_id
         expires_at = value_at(session, "expires_at")
         if type(expires_at) is int:
             self._expires_at = expires_at
 
-    def _may_track(self, response_id: str) -> bool:
-        return len(response_id) <= _RESPONSE_ID and len(self._active) < _ACTIVE_RESPONSES
+    def _note_metered(self, metered: Metered | None) -> None:
+        if metered is not None and self._is_metered:
+            self._metered.append(metered)
 
 
 def _verdict(text: str, events: tuple[str, ...]) -> Verdict:

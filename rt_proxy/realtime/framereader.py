@@ -43,6 +43,7 @@ from rt_proxy.realtime.frames import (
     build_header,
     mask,
 )
+from rt_proxy.realtime.gauge import Gauge
 
 #: A frame up to this size is waited for; a larger one that needs no reading goes on in fragments.
 WHOLE_FRAME_BYTES = 65_536
@@ -53,8 +54,9 @@ _FIRST_LOOK_BYTES = 96
 #: Whether a message is read. True: it must be, and is refused where it is too large for that;
 #: ``"small"``: unless it is too large, and then it goes on unread; ``"large"``: the same, with
 #: four times as much allowed.
-#: A ``Splice``: it goes on unread, with other bytes at its start. None: too early to tell.
-Reads = bool | Literal["large", "small"] | Splice | None
+#: A ``Splice``: it goes on unread, with other bytes at its start. A ``Gauge``: it goes on unread,
+#: and is counted there. None: too early to tell.
+Reads = bool | Literal["large", "small"] | Splice | Gauge | None
 
 #: ``needs_reading(start, enough)`` says what happens to a text message that starts so.
 #: It may answer None only where ``enough`` is false.
@@ -104,6 +106,7 @@ class FrameReader:
         "_after_first",
         "_broken",
         "_collecting",
+        "_gauge",
         "_held",
         "_masked",
         "_message_bytes",
@@ -148,6 +151,8 @@ class FrameReader:
         #: A message has begun and its last frame has not come.
         self._message_open = False
         self._message_size = 0
+        #: Counts the message that has begun.
+        self._gauge: Gauge | None = None
         self._held: _Held | None = None
         self._streaming: _Streaming | None = None
         self._collecting: _Collecting | None = None
@@ -222,11 +227,17 @@ class FrameReader:
                     length = extended_length(data, position, length)
                 frame_end = start + length
                 reads = self._reads(data, start, frame_end, first)
-                if reads is False and first > FIN and frame_end <= end and not self._remask:
-                    events += 1
-                    position = frame_end
-                    continue
+                if first > FIN and frame_end <= end and not self._remask:
+                    if reads.__class__ is Gauge:
+                        reads.note_frame(data, start, frame_end)
+                        reads = False
+                    if reads is False:
+                        events += 1
+                        position = frame_end
+                        continue
                 if isinstance(reads, Splice) and first > FIN and frame_end <= end:
+                    if reads.gauge is not None:
+                        reads.gauge.note_frame(data, start, frame_end)
                     segments.append(data[run_start:position])
                     segments.append(_spliced_head(first, data, start, frame_end, reads))
                     run_start = start + reads.end
@@ -272,7 +283,9 @@ class FrameReader:
         if size > self._message_bytes:
             raise too_big(self._message_bytes)
         rule = self._needs_reading
-        if (opcode == CONTINUATION and held is None) or (opcode == BINARY and rule is not None):
+        if opcode == CONTINUATION and held is None:
+            return self._gauge or False
+        if opcode == BINARY and rule is not None:
             return False
         reads: Reads = True if held is None else held.reads
         if rule is not None and not (held is not None and held.reads):
@@ -335,7 +348,8 @@ class FrameReader:
         if reads is None and not whole:
             return position
         splice = reads if isinstance(reads, Splice) else None
-        passes = reads is False or splice is not None
+        gauge = reads if isinstance(reads, Gauge) else splice and splice.gauge
+        passes = reads is False or gauge is not None or splice is not None
         if passes and not whole and frame_end - position <= WHOLE_FRAME_BYTES:
             return position
         if reads and not passes and not whole:
@@ -344,6 +358,9 @@ class FrameReader:
         self._message_open = first < FIN
         if passes:
             self._release_held(pieces)
+            self._gauge = gauge if self._message_open else None
+            if gauge is not None:
+                gauge.note_frame(data, start, frame_end)
             self._note_size(frame_end - start)
             key = data[start - 4 : start] if self._masked else None
             events = 1 if opcode else 0
@@ -451,6 +468,6 @@ class FrameReader:
 
 def _spliced_head(first: int, data: bytes, start: int, frame_end: int, splice: Splice) -> bytes:
     """Return what takes the place of a whole frame up to the end of the replaced bytes."""
-    begin, end, replacement = splice
+    begin, end, replacement, _ = splice
     length = frame_end - start - end + begin + len(replacement)
     return build_header(first, length, None) + data[start : start + begin] + replacement

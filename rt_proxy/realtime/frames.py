@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import attrs
 
+from rt_proxy.realtime.gauge import Gauge
+
 CONTINUATION, TEXT, BINARY = 0x0, 0x1, 0x2
 CLOSE, PING, PONG = 0x8, 0x9, 0xA
 
@@ -32,11 +34,13 @@ class Splice(NamedTuple):
         start: Where the replaced bytes begin in the payload.
         end: Where they end.
         replacement: What takes their place.
+        gauge: Where the message is counted; None: nowhere.
     """
 
     start: int
     end: int
     replacement: bytes
+    gauge: Gauge | None = None
 
 
 @attrs.frozen

@@ -57,6 +57,11 @@ class BoundModel:
         """The client's name of the model."""
         return self._alias
 
+    @property
+    def shown(self) -> str | None:
+        """The upstream's name of the model: what it showed first, else what it was asked for."""
+        return self._shown or self._name
+
     def to_upstream(self, event: dict[str, Any], text: str) -> str | None:
         """Return a client's event with the upstream's name in it; None: it names another model.
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from rt_proxy.realtime.framereader import Reads
 from rt_proxy.realtime.frames import Splice
+from rt_proxy.realtime.gauge import Gauge
 
 _SPACE = rb"[ \t\r\n]*"
 _START = re.compile(
@@ -23,6 +24,7 @@ _START = re.compile(
 )
 _NO_SPLICE = Splice(0, 0, b"")
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
+_NO_GAUGES: Mapping[str, Gauge] = MappingProxyType({})
 
 
 def proven_type(start: bytes) -> bytes | None:
@@ -39,7 +41,7 @@ class Lanes:
     object is no event and goes on unread: the other side is the judge of it.
     """
 
-    __slots__ = ("_last", "_names", "_reads")
+    __slots__ = ("_gauges", "_last", "_names", "_reads")
 
     def __init__(self, read: Iterable[str] = ()) -> None:
         self.lay(read)
@@ -51,6 +53,7 @@ class Lanes:
         large: Iterable[str] = (),
         small: Iterable[str] = (),
         renamed: Mapping[str, str] = _NO_NAMES,
+        counted: Mapping[str, Gauge] = _NO_GAUGES,
     ) -> None:
         """Lay the lanes anew, for the messages that are yet to come.
 
@@ -59,11 +62,15 @@ class Lanes:
             large: The types that are read unless they are far too large for it.
             small: The types that are read unless they are too large for it.
             renamed: The types that are replaced in passing -> by which; these are not read.
+            counted: The types that are counted in passing, if they are not read -> where.
         """
-        self._reads: dict[bytes, Reads] = dict.fromkeys((kind.encode() for kind in read), True)
+        gauges = {kind.encode(): gauge for kind, gauge in counted.items()}
+        self._reads: dict[bytes, Reads] = dict(gauges)
+        self._reads |= dict.fromkeys((kind.encode() for kind in read), True)
         self._reads |= dict.fromkeys((kind.encode() for kind in large), "large")
         self._reads |= dict.fromkeys((kind.encode() for kind in small), "small")
         self._names = {old.encode(): new.encode() for old, new in renamed.items()}
+        self._gauges = gauges
         self._last = _NO_SPLICE
 
     def __call__(self, start: bytes, enough: bool) -> Reads:
@@ -75,7 +82,7 @@ class Lanes:
                 return self._reads.get(found[1], False)
             # Neighbouring deltas are alike, and a value that is there costs nothing to make.
             if self._last.replacement is not name or self._last.start != found.start(1):
-                self._last = Splice(*found.span(1), name)
+                self._last = Splice(*found.span(1), name, self._gauges.get(found[1]))
             return self._last
         if not enough:
             return None

@@ -145,6 +145,12 @@ def rate_limit_exceeded(why: str, retry_after: int) -> Refusal:
     )
 
 
+def budget_spent(why: str, retry_after: int | None = None) -> Refusal:
+    """Refuse because a budget is spent; ``retry_after`` in seconds, if it begins anew."""
+    headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
+    return Refusal(429, "insufficient_quota", "insufficient_quota", why, 4003, headers=headers)
+
+
 def upstream_unavailable(
     why: str, cause: str | None = None, retry_after: float | None = None
 ) -> Refusal:
@@ -215,6 +221,12 @@ def draining(retry_after: int) -> Refusal:
     message = "The proxy is shutting down; connect again."
     retry = ("Retry-After", str(retry_after))
     return http_only(503, "drain", message, retry, type="server_error")
+
+
+def usage_unavailable() -> Refusal:
+    """Refuse to tell what was spent, for the ledger cannot be read."""
+    message = "The usage ledger cannot be read now; the proxy's log says more."
+    return http_only(503, "usage_unavailable", message, type="server_error")
 
 
 def internal_error() -> Refusal:

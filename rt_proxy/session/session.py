@@ -1,10 +1,14 @@
 """One session: two pumps and a watchdog in a nursery, and one goodbye for both sides.
 
 Whoever notices first notes an ``Ending``. Sends that are under way may finish;
-then the work is cancelled, the record is made, and both legs are closed in
-parallel, each told what ``closing.py`` allows.
+then the work is cancelled, and both legs are closed in parallel, each told what
+``closing.py`` allows. Where a response is in progress the upstream is told to
+cancel it and heard for a while, because what it cost is told at its end. The
+record is made before the last goodbye.
 """
 
+import contextlib
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +16,14 @@ from typing import Any
 import trio
 
 from rt_proxy.realtime import closing
-from rt_proxy.realtime.closing import Ending
+from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.realtime.conversation import Conversation, Verdict
+from rt_proxy.realtime.frames import Close, Control, Fault, Message
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.pump import Pump
 from rt_proxy.session.watchdog import Watchdog
 from rt_proxy.settings import Timeouts
+from rt_proxy.usage.bill import Bill
 
 #: How long goodbyes may take where the session was cancelled from outside, in seconds.
 _CANCELLED_GOODBYE = 0.25
@@ -41,6 +47,7 @@ class Session:
         conversation: Conversation,
         timeouts: Timeouts,
         *,
+        bill: Bill | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Join two legs.
@@ -50,6 +57,7 @@ class Session:
             upstream: The upstream leg.
             conversation: What is known of what goes through.
             timeouts: The limits.
+            bill: What is spent; None: nobody counts it.
             wall_clock: Tells the Unix time.
         """
         self.ending: Ending | None = None
@@ -57,8 +65,13 @@ class Session:
         self._upstream = upstream
         self._conversation = conversation
         self._timeouts = timeouts
+        self._bill = bill
         self._ended = trio.Event()
-        self._up = Pump(client, upstream, conversation.on_client)
+        has_budgets = bill is not None and bill.has_budgets
+        decide = self._on_client if has_budgets else conversation.on_client
+        if has_budgets:
+            conversation.watch_progress(self._look_at_budgets)
+        self._up = Pump(client, upstream, decide)
         self._down = Pump(upstream, client, self._on_upstream)
         self._response_ended_at = trio.current_time()
         self._watchdog = Watchdog(
@@ -80,6 +93,7 @@ class Session:
             "bytes_down": down.bytes,
             "dialect": self._conversation.client_dialect.value,
             "responses": self._conversation.responses,
+            "usd": None if self._bill is None else self._bill.usd,
             "usage": self._conversation.usage(),
         }
 
@@ -97,7 +111,7 @@ class Session:
         of a second, and ``report`` is called all the same.
 
         Args:
-            report: Called once, when the work has ended and before the goodbyes.
+            report: Called once, when the work has ended and what it cost is known.
         """
         try:
             await self._work()
@@ -107,16 +121,75 @@ class Session:
         finally:
             self.end(closing.CUT)
             ending = self.ending or closing.CUT
-            report(ending)
-            await self._part(ending)
+            await self._part(ending, report)
 
     def _on_upstream(self, payload: bytes) -> Verdict:
         was_in_progress = self.response_in_progress
         verdict = self._conversation.on_upstream(payload)
+        self._note_usage()
         if was_in_progress and not self.response_in_progress:
             self._response_ended_at = trio.current_time()
         self._watchdog.note_expiry(self._conversation.expires_at)
         return verdict
+
+    def _on_client(self, payload: bytes) -> Verdict:
+        """Decide on a message of a client that has a budget.
+
+        It may look like another event, or hide what it is: then the upstream's
+        ``response.created`` tells.
+        """
+        if b"response.create" in payload and self._bill is not None and self._bill.is_over():
+            return closing.BUDGET_SPENT
+        return self._conversation.on_client(payload)
+
+    def _note_usage(self) -> None:
+        """Put on the bill what has been metered, and end the session where a budget is spent."""
+        bill = self._bill
+        if bill is None:
+            return
+        conversation = self._conversation
+        transcribed = False
+        for metered in conversation.take_metered():
+            bill.note(metered, conversation.upstream_model, conversation.upstream_session_id)
+            transcribed |= metered.kind == "transcription"
+        if bill.has_budgets:
+            self._look_at_budgets()
+            if transcribed and bill.is_over():
+                self.end(closing.BUDGET_SPENT)
+
+    def _look_at_budgets(self) -> int:
+        """Hold what responses have taken, and end the session where a budget is spent.
+
+        A session that asks for nothing may stay: it spends nothing.
+
+        Returns:
+            How many more tokens may pass until it is time to look again.
+        """
+        bill, conversation = self._bill, self._conversation
+        if bill is None:
+            return sys.maxsize
+        bill.note_in_progress(conversation.in_progress(), conversation.upstream_model)
+        if conversation.response_in_progress and bill.is_over():
+            self.end(closing.BUDGET_SPENT)
+        return bill.tokens_until_look()
+
+    def _owes_usage(self, ending: Ending) -> bool:
+        """Whether the upstream may yet tell what a response cost that is cut off."""
+        is_there = ending.side is not Side.UPSTREAM and not self._upstream.wire.tainted
+        wanted = self._bill is not None and self._timeouts.usage > 0
+        return wanted and is_there and self.response_in_progress
+
+    def _report(self, ending: Ending, report: Callable[[Ending], None]) -> None:
+        """Close the bill and have the record made; nothing is awaited."""
+        if self._bill is not None:
+            for metered in self._conversation.take_unfinished():
+                self._bill.note(
+                    metered,
+                    self._conversation.upstream_model,
+                    self._conversation.upstream_session_id,
+                )
+            self._bill.close()
+        report(ending)
 
     def _quiet_since(self) -> float | None:
         return None if self.response_in_progress else self._response_ended_at
@@ -150,20 +223,58 @@ class Session:
         if self.ending is not closing.UPSTREAM_STALLED:
             await self._upstream.wire.wait_sent()
 
-    async def _part(self, ending: Ending) -> None:
+    async def _hear_usage(self) -> None:
+        """Cancel the responses in progress, and hear the upstream until they are done."""
+        upstream = self._upstream
+        with contextlib.suppress(trio.BrokenResourceError):
+            for event in () if upstream.message_open else self._conversation.cancellations():
+                await upstream.send_event(event)
+        while self.response_in_progress:
+            pieces = await upstream.read()
+            for piece in pieces:
+                match piece:
+                    case Message():
+                        self._on_upstream(piece.payload)
+                    case Control():
+                        await upstream.take_control(piece)
+                    case Close():
+                        upstream.note_close(piece)
+            if not pieces or isinstance(pieces[-1], Close | Fault):
+                return
+
+    async def _part(self, ending: Ending, report: Callable[[Ending], None]) -> None:
         """Say goodbye to both sides; a cancellation only hurries it."""
-        deadline = trio.current_time() + self._timeouts.farewell
-        goodbye = trio.CancelScope(deadline=deadline, shield=True)
+        owes_usage = self._owes_usage(ending)
+        patience = self._timeouts.farewell
+        if owes_usage:
+            patience += self._timeouts.usage
+        else:
+            self._report(ending, report)
+        goodbye = trio.CancelScope(deadline=trio.current_time() + patience, shield=True)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_hurry_when_cancelled, goodbye)
             with goodbye:
                 async with trio.open_nursery() as legs:
                     legs.start_soon(self._close_client, ending)
-                    legs.start_soon(self._upstream.close, ending.upstream_code, ending.reason)
+                    legs.start_soon(self._close_upstream, ending, report if owes_usage else None)
             nursery.cancel_scope.cancel("goodbye has been said")
 
     async def _close_client(self, ending: Ending) -> None:
-        await self._client.close(ending.client_code, ending.reason, event=ending.event())
+        with trio.move_on_after(self._timeouts.farewell):
+            await self._client.close(ending.client_code, ending.reason, event=ending.event())
+
+    async def _close_upstream(
+        self, ending: Ending, report: Callable[[Ending], None] | None
+    ) -> None:
+        """Close the upstream leg; where ``report`` is given, hear first what responses cost."""
+        if report is not None:
+            try:
+                with trio.move_on_after(self._timeouts.usage):
+                    await self._hear_usage()
+            finally:
+                self._report(ending, report)
+        with trio.move_on_after(self._timeouts.farewell):
+            await self._upstream.close(ending.upstream_code, ending.reason)
 
 
 async def _hurry_when_cancelled(goodbye: trio.CancelScope) -> None:

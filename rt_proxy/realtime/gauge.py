@@ -1,0 +1,55 @@
+"""Counts what passes unread: how much audio or text was in the events of one type.
+
+The frame reader calls it for each frame, so it looks at bytes and parses nothing.
+"""
+
+import math
+from collections.abc import Callable
+
+#: Where the value is looked for in an event; it stands behind ids and indexes.
+_LOOK_BYTES = 1_024
+
+
+def _ignore() -> None:
+    """Do nothing when a gauge has come to its mark; none is set."""
+
+
+class Gauge:
+    """Characters of the deltas that went by (mutable: it counts).
+
+    Attributes:
+        amount: How many so far.
+        mark: When ``on_mark`` is called: when the amount has come so far.
+        on_mark: What is called then, once for each setting of ``mark``.
+    """
+
+    __slots__ = ("_around", "_key", "amount", "mark", "on_mark")
+
+    def __init__(self, key: bytes = b'"delta":"') -> None:
+        """Count values behind a key, such as ``"delta":"``, in frames that are not masked.
+
+        An event in which the key is not found counts whole: rather too much than too little.
+        """
+        self._key = key
+        #: The key, and the quote and brace that end the event.
+        self._around = len(key) + 2
+        self.amount = 0
+        self.mark = math.inf
+        self.on_mark: Callable[[], None] = _ignore
+
+    def note_frame(self, data: bytes, start: int, end: int) -> None:
+        """Count the frame whose payload is ``data[start:end]``; some of it may be yet to come."""
+        found = data.find(self._key, start, min(end, start + _LOOK_BYTES))
+        self.amount += end - start if found < 0 else end - found - self._around
+        if self.amount >= self.mark:
+            self._reach_mark()
+
+    def note(self, characters: int) -> None:
+        """Count characters."""
+        self.amount += characters
+        if self.amount >= self.mark:
+            self._reach_mark()
+
+    def _reach_mark(self) -> None:
+        self.mark = math.inf
+        self.on_mark()
