@@ -32,6 +32,8 @@ CPU_TARGETS = {
 }
 #: CPU per event of rt-proxy for a Beta client, as a share of what a GA client needs: at most this.
 TRANSLATION_TARGET = 1.6
+#: What metering may cost at most in `paced`, as a share of what rt-proxy costs without it.
+METERING_TARGET = 1.05
 #: Memory per idle session of rt-proxy, in KiB of resident memory: at most this.
 MEMORY_TARGET = 80.0
 

@@ -89,7 +89,9 @@ def measure(plan: Plan, bench: Bench) -> Iterator[Sample]:
                     yield from _take_setups(plan, bench, stack, upstream, transport)
                     continue
                 endpoints = [
-                    stack.enter_context(bench.relay(relay, upstream)) for relay in plan.relays
+                    stack.enter_context(bench.relay(relay, upstream))
+                    for relay in plan.relays
+                    if relay is not Relay.METERED or mode is Mode.PACED
                 ]
                 for endpoint in endpoints:
                     _wait_ready(endpoint)
@@ -161,11 +163,14 @@ def _explained(where: str, endpoint: Endpoint) -> Iterator[None]:
 def _is_needed(mode: Mode, relay: Relay, round_: int) -> bool:
     """Whether to measure this relay in this round of this mode.
 
-    Only rt-proxy translates, and is its own measure. Memory does not vary, and a second reading in
+    Only rt-proxy translates, and is its own measure; what it costs to meter is told by the pace of
+    calls. Memory does not vary, and a second reading in
     the same process would miss what the first left behind. Without a relay there is no memory to
     measure, and of its work one round tells enough: how much load generator and upstream can do.
     """
     match mode, relay:
+        case _, Relay.METERED:
+            return mode is Mode.PACED
         case Mode.BETA_BURSTS, _:
             return relay is Relay.RT_PROXY
         case Mode.IDLE, _:

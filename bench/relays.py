@@ -36,6 +36,14 @@ auth = "none"
 models = ["*"]
 """
 
+#: What makes rt-proxy count what is spent: a ledger, and a budget that every session looks at.
+_METERING = """
+[usage]
+file = "usage.db"
+
+[budget]
+usd = 1000000
+"""
 #: A channel that is tried first, and is dead; how long that is known is the default.
 _DEAD_CHANNEL = """
 [[channels]]
@@ -63,6 +71,7 @@ class Relay(StrEnum):
     DIRECT = "direct"
     PLAIN = "plain"
     RT_PROXY = "rt-proxy"
+    METERED = "metered"
 
 
 class First(StrEnum):
@@ -159,16 +168,17 @@ class Bench:
         if relay is Relay.PLAIN:
             command = [sys.executable, str(_HERE / "plain_relay.py"), str(port), base_url]
         else:
-            config = self._write_config(port, base_url, first)
+            config = self._write_config(port, base_url, first, metered=relay is Relay.METERED)
             token = _add_token(config)
             command = [sys.executable, "-m", "rt_proxy", "serve", "--config", str(config)]
         target = Target(f"ws://127.0.0.1:{port}/v1", token)
         with run(relay, command, core=self.relay_core, folder=self.folder) as child:
             yield Endpoint(target, child, relay)
 
-    def _write_config(self, port: int, base_url: str, first: First) -> Path:
+    def _write_config(self, port: int, base_url: str, first: First, *, metered: bool) -> Path:
         config = Path(tempfile.mkdtemp(dir=self.folder)) / "config.toml"
         text = _CONFIG.format(port=port, base_url=base_url, sessions=self.sessions)
+        text += _METERING if metered else ""
         dead_url = {
             First.REFUSES: f"ws://127.0.0.1:{free_port()}/v1",
             First.SILENT: f"{base_url.removesuffix('/v1')}/silent",

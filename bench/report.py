@@ -10,7 +10,18 @@ from figures import Mode, Sample, Spread
 from relays import First, Relay, Transport
 
 #: Columns of words; all others hold numbers, and stand at the right.
-_WORDS = ("mode", "client", "upstream", "relay", "first", "when", "target", "verdict", "note")
+_WORDS = (
+    "mode",
+    "client",
+    "usage",
+    "upstream",
+    "relay",
+    "first",
+    "when",
+    "target",
+    "verdict",
+    "note",
+)
 #: A relay that lets less than this share of the events through in time has a growing queue.
 _KEEPS_UP = 0.97
 
@@ -43,6 +54,7 @@ def report(samples: Sequence[Sample]) -> str:
     tables = (
         _cpu(samples),
         _translation(samples),
+        _metering(samples),
         _memory(samples),
         _delays(samples),
         _openings(samples),
@@ -99,6 +111,39 @@ def _translation_rows(group: Group) -> Iterator[Row]:
             continue
         target = figures.TRANSLATION_TARGET
         shares = (f"{ratio.middle:.2f}", f"{ratio.low:.2f}-{ratio.high:.2f}")
+        yield (*cells, *shares, f"<= {target:.2f}", _verdict(ratio.middle, target))
+
+
+def _metering(samples: Sequence[Sample]) -> str:
+    return _table(
+        "CPU of rt-proxy per event at the pace of calls: without usage, and with a ledger and a "
+        "budget",
+        "usage upstream sessions events/s core us/event of-without range target verdict",
+        [row for transport in Transport for row in _metering_rows(samples, transport)],
+    )
+
+
+def _metering_rows(samples: Sequence[Sample], transport: Transport) -> Iterator[Row]:
+    of = {
+        relay: [s for s in samples if (s.mode, s.transport, s.relay) == place]
+        for relay in (Relay.RT_PROXY, Relay.METERED)
+        if (place := (Mode.PACED, transport, relay))
+    }
+    without, metered = of[Relay.RT_PROXY], of[Relay.METERED]
+    ratio = figures.compare(figures.cpu_per_event, truediv, metered, without)
+    if ratio is None:
+        return
+    for name, own in (("without", without), ("metered", metered)):
+        group = Group(Mode.PACED, transport, own[0].relay, own, [], [])
+        rate = f"{group.middle(figures.events_per_second):,.0f}"
+        core = f"{group.middle(figures.core_share):.0%}"
+        cpu = f"{group.middle(figures.cpu_per_event):.2f}"
+        cells = (name, transport.upper(), f"{own[0].sessions}", rate, core, cpu)
+        if own is without:
+            yield (*cells, "-", "-", "", "")
+            continue
+        target = figures.METERING_TARGET
+        shares = (f"{ratio.middle:.3f}", f"{ratio.low:.3f}-{ratio.high:.3f}")
         yield (*cells, *shares, f"<= {target:.2f}", _verdict(ratio.middle, target))
 
 
@@ -196,6 +241,7 @@ def _groups(samples: Sequence[Sample], *modes: Mode) -> Iterator[Group]:
             of = {
                 relay: [s for s in samples if (s.mode, s.transport, s.relay) == place]
                 for relay in Relay
+                if relay is not Relay.METERED
                 if (place := (mode, transport, relay))
             }
             for relay, own in of.items():

@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -19,7 +20,8 @@ from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError, Ite
 from rt_proxy.channels import problems as channel_problems
 from rt_proxy.configtypes import strict_converter
 from rt_proxy.errors import SettingsError
-from rt_proxy.settings import ChannelSettings, Provider, Settings, TokensSettings, check
+from rt_proxy.settings import ChannelSettings, Provider, Settings, TokensSettings
+from rt_proxy.settingsrules import check
 from rt_proxy.simulator.faults import parse_fault
 from rt_proxy.tomlvalues import syntax_problem
 
@@ -149,7 +151,7 @@ def _parse_toml(content: bytes) -> dict[str, Any]:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"is not UTF-8 text, in line {line}") from None
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text, parse_float=Decimal)  # money is read as it was written
     except RecursionError:
         raise ValueError("is nested too deep") from None
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits

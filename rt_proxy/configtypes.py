@@ -10,15 +10,17 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 import attrs
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn
 
-from rt_proxy.settings import CloseMeaning, Secret
+from rt_proxy.settings import CloseMeaning, PriceSettings, PriceTable, Secret
 from rt_proxy.tomlvalues import exactly, toml_name
 
 _KEY_TEXT = re.compile(r"[\x21-\x7e]+")
@@ -41,6 +43,8 @@ def strict_converter(folder: Path, environ: Mapping[str, str]) -> Converter:
     converter.register_structure_hook(int, lambda value, _: exactly(int, value))
     converter.register_structure_hook(str, lambda value, _: exactly(str, value))
     converter.register_structure_hook(float, lambda value, _: _finite(value))
+    converter.register_structure_hook(Decimal, lambda value, _: _exact_amount(value))
+    converter.register_structure_hook(date, lambda value, _: exactly(date, value))
     converter.register_structure_hook(Path, lambda value, _: _read_path(value))
     converter.register_structure_hook(
         Secret, lambda value, _: _read_secret(value, folder, environ, "the key", _KEY_TEXT)
@@ -83,6 +87,21 @@ def strict_converter(folder: Path, environ: Mapping[str, str]) -> Converter:
         lambda kind: kind == Mapping[int, CloseMeaning],
         lambda value, _: _by_number(converter.structure(value, meanings)),
     )
+    # The one mapping of tables or arrays of them: what models cost.
+    table_or_tables: Any = Mapping[str, _Times]
+    times: Any = tuple[PriceSettings, ...]
+    converter.register_structure_hook_func(
+        lambda kind: kind == PriceTable,
+        lambda value, _: converter.structure(value, table_or_tables),
+    )
+    converter.register_structure_hook(
+        _Times,
+        lambda value, _: (
+            converter.structure(value, times)
+            if type(value) is list
+            else (converter.structure(value, PriceSettings),)
+        ),
+    )
     # The one mapping of secrets: the headers of a channel.
     headers: Any = Mapping[str, _HeaderValue]
     converter.register_structure_hook_func(
@@ -96,12 +115,16 @@ class _HeaderValue(Secret):
     """The value of a header, as cattrs is asked for it; what it makes is a ``Secret``."""
 
 
+class _Times:
+    """The prices of one model, as cattrs is asked for them; what it makes is a tuple."""
+
+
 def _is_made_from(origin: object) -> Callable[[Any], bool]:
     return lambda kind: get_origin(kind) is origin
 
 
 def _finite(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise TypeError(f"must be a number, not {toml_name(value)}")
     try:
         number = float(value)
@@ -110,6 +133,12 @@ def _finite(value: object) -> float:
     if not math.isfinite(number):
         raise ValueError("must be a finite number")
     return number
+
+
+def _exact_amount(value: object) -> Decimal:
+    """Return an amount of money as it was written, to the last digit."""
+    _finite(value)
+    return Decimal(cast("int | Decimal", value))
 
 
 def _read_path(value: object) -> Path:

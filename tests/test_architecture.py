@@ -58,7 +58,7 @@ TOGETHER = [
 #: By which modules each third-party library enters; a name that ends with a dot is a room.
 DOORS = {
     "attrs": ("",),
-    "trio": ("tokens.", "session.", "listener.", "simulator.", "simulated", "client",
+    "trio": ("tokens.", "session.", "listener.", "simulator.", "usage.", "simulated", "client",
              "livecheck", "proxy", "cli."),
     "trio_websocket": ("session.wslegs",),
     "h11": ("listener.head", "listener.connectproxy"),

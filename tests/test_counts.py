@@ -162,6 +162,8 @@ def test_cached_by_guess(details: dict[str, int], cached: tuple[int, int]) -> No
         ),
         ({"cached_tokens_details": {"text_tokens": 64}}, (10, 0), False),
         ({"cached_tokens": 64, "cached_tokens_details": {"text_tokens": 64}}, (10, 0), False),
+        # More than there is.
+        ({"cached_tokens": 99, "cached_tokens_details": {"text_tokens": 10}}, (10, 20), False),
         # The parts are more than the whole, or less.
         (
             {"cached_tokens": 1, "cached_tokens_details": {"text_tokens": 2, "audio_tokens": 2}},
@@ -195,13 +197,16 @@ def test_no_modality_is_told(spoke: bool) -> None:
 def test_a_modality_is_not_told() -> None:
     """Tokens beyond those whose modality is told count as text, though the response spoke."""
     usage = {
-        "total_tokens": 30,
+        "total_tokens": 26,
         "input_tokens": 10,
-        "output_tokens": 20,
+        "output_tokens": 16,
         "input_token_details": {"audio_tokens": 4},
         "output_token_details": {"text_tokens": 0, "audio_tokens": 15},
     }
-    expected = Tokens(text_in=6, audio_in=4, text_out=5, audio_out=15)
+    expected = Tokens(text_in=6, audio_in=4, text_out=1, audio_out=15)
+    assert response_tokens(usage, spoke=True) == Reported(expected, is_exact=False)
+    usage["output_token_details"] = {"text_tokens": 0}
+    expected = Tokens(text_in=6, audio_in=4, text_out=16)
     assert response_tokens(usage, spoke=True) == Reported(expected, is_exact=False)
 
 
@@ -243,6 +248,12 @@ def test_only_the_whole_is_told() -> None:
     )
 
 
+def test_a_whole_that_is_less_than_a_part() -> None:
+    """A part that is more than the whole leaves nothing for the other."""
+    usage = {"total_tokens": 5, "input_tokens": 9}
+    assert response_tokens(usage, spoke=False) == Reported(Tokens(text_in=9), is_exact=False)
+
+
 def test_nothing_is_told() -> None:
     """An empty usage is nothing, and not exact; one that says 0 is exact."""
     assert response_tokens({}, spoke=True) == Reported(is_exact=False)
@@ -272,8 +283,9 @@ def test_any_usage_of_a_response(usage: dict[str, Any], spoke: bool) -> None:
 
 
 def test_a_transcription_by_tokens() -> None:
-    """What was heard and what was written are counted apart."""
-    assert transcription_tokens(TRANSCRIBED) == Reported(Tokens(audio_in=17, text_out=9))
+    """What was heard and what was written are counted apart, whether the form is named or not."""
+    for usage in (TRANSCRIBED, without(TRANSCRIBED, "type")):
+        assert transcription_tokens(usage) == Reported(Tokens(audio_in=17, text_out=9))
 
 
 @pytest.mark.parametrize(
@@ -321,7 +333,8 @@ def test_what_is_no_duration(seconds: object) -> None:
     """A duration of the wrong kind, or beyond a day, is nothing, and known not to be exact."""
     for usage in ({"type": "duration", "seconds": seconds}, {"seconds": seconds}):
         assert transcription_tokens(usage) == Reported(is_exact=False)
-    assert transcription_tokens({"type": "duration"}) == Reported(is_exact=False)
+    for seconds in ({}, {"input_tokens": 5}):
+        assert transcription_tokens({"type": "duration"} | seconds) == Reported(is_exact=False)
 
 
 def test_tokens_that_have_seconds_beside_them() -> None:
@@ -355,7 +368,7 @@ def test_all_counts() -> None:
     }
 
 
-@pytest.mark.parametrize("wrong", [None, True, 1.0, "7", [], {}, -1, 0, 1 << 53, 10**4000])
+@pytest.mark.parametrize("wrong", [None, True, 1.0, "7", [], {}, -1, 0, 10**9 + 1, 10**4000])
 def test_what_is_no_count(wrong: object) -> None:
     """A count of the wrong kind, or beyond belief, is left out; those beside it are told."""
     usage = {
@@ -367,6 +380,11 @@ def test_what_is_no_count(wrong: object) -> None:
     assert response_tokens(usage, spoke=True) == Reported(
         Tokens(audio_in=5, audio_out=2), is_exact=False
     )
+
+
+def test_the_largest_count() -> None:
+    """A thousand million tokens are believed."""
+    assert count_tokens({"total_tokens": 10**9}) == {"total_tokens": 10**9}
 
 
 @given(usages)

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, redirect_stdout
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ import trio
 import rt_proxy
 from rt_proxy.client import server_at, take_turn
 from rt_proxy.clientturn import Question, Reply
-from rt_proxy.settings import ChannelSettings, ListenSettings, Secret, Settings, TokensSettings
+from rt_proxy.settings import (
+    Budget,
+    ChannelSettings,
+    ListenSettings,
+    Secret,
+    Settings,
+    TokensSettings,
+)
 from rt_proxy.simulated import serve_simulated
 from rt_proxy.simulator import Fault
 
@@ -198,6 +206,38 @@ async def test_end_of_each_session() -> None:
 
     assert reply.usage is not None
     assert meter.tokens == {"alice": reply.usage["total_tokens"]}
+
+
+@pytest.mark.log_says("1 % of the budget of token alice")
+async def test_what_each_response_costs() -> None:
+    """The hooks get each record and the warning, and the price function is asked."""
+    names = run_block("What each response costs")
+    bookkeeper = names["Bookkeeper"]()
+    tokens = rt_proxy.MemoryTokenStore()
+    budget = Budget(usd=Decimal("0.001"), warn_percent=1)
+    _, secret = tokens.add("alice", now=datetime.now(UTC), budget=budget)
+    hooks = {"on_usage": bookkeeper.on_usage, "on_budget_warning": bookkeeper.on_budget_warning}
+    async with visited(tokens=tokens, price=names["price"], **hooks) as dial:
+        reply = await ask("ws://proxy/v1", secret, dial=dial)
+
+    assert reply.usage is not None
+    cost = reply.usage["total_tokens"] * Decimal("0.00001")
+    assert bookkeeper.spent == {"alice": cost}
+    assert bookkeeper.warnings == ["alice: 0.00 USD left"]
+
+
+async def test_your_own_ledger() -> None:
+    """The ledger gets what is spent before the block is left, and is asked what was before."""
+    ledger = run_block("Your own ledger")["ListLedger"]()
+    tokens = rt_proxy.MemoryTokenStore()
+    budget = Budget(usd=Decimal(1), warn_percent=0)
+    token, secret = tokens.add("alice", now=datetime.now(UTC), budget=budget)
+    for count in (1, 2):
+        async with visited(tokens=tokens, ledger=ledger) as dial:
+            await ask("ws://proxy/v1", secret, dial=dial)
+        assert len(ledger.rows) == count
+    spent = await ledger.spent(token.id, None)
+    assert spent.tokens == sum(row.tokens.total for row in ledger.rows.values())
 
 
 def test_events() -> None:

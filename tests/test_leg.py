@@ -80,7 +80,7 @@ async def test_pieces_after_a_message_stay() -> None:
     await peer.send_raw(frame(TEXT, b"one", key=KEY) + frame(BINARY, b"two", key=KEY))
     one = await leg.read_message()
     assert isinstance(one, Message)
-    leg.unread_first(one)
+    leg.put_back(one)
     assert await leg.read_message() is one
     two = await leg.read_message()
     assert isinstance(two, Message)

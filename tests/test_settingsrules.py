@@ -16,8 +16,8 @@ from rt_proxy.settings import (
     Settings,
     Timeouts,
     TokensSettings,
-    check,
 )
+from rt_proxy.settingsrules import check
 
 CHANNEL = ChannelSettings(name="one", provider="simulator", models=MappingProxyType({"m": "m"}))
 

@@ -269,6 +269,7 @@ def test_no_decimal(usd: object) -> None:
         ("gpt-live-1", False),
         ("", False),
         ("-latest", False),
+        ("my-own-voice-latest", False),
         (None, False),
     ],
 )
@@ -293,6 +294,7 @@ def test_a_snapshot_has_the_price_of_its_model() -> None:
         ("my-voice/2", "2"),
         ("my-voices", "1"),
         ("my-voice2", "1"),
+        ("my-voice2-x", "1"),
         ("my-voiceé", "1"),
         ("my-other", "1"),
         ("myself", None),
@@ -471,6 +473,20 @@ def test_says_once_what_is_not_known(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.log_says("costs is not known")
+def test_which_name_it_says(caplog: pytest.LogCaptureFixture) -> None:
+    """The upstream's name is what to write, or the client's where there is no other."""
+    for model, upstream_model in (("seen", "up"), ("seen", None)):
+        UnknownPrices().note(record(model, upstream_model=upstream_model))
+    UnknownPrices().note(record("nothing", tokens=Tokens()))
+    written = [message.partition("write ")[2] for message in caplog.messages]
+    assert written == [
+        '[prices."up"] with text_in into the config',
+        '[prices."seen"] with text_in into the config',
+        '[prices."nothing"] with what it costs into the config',
+    ]
+
+
+@pytest.mark.log_says("costs is not known")
 def test_doing_what_it_says_helps(caplog: pytest.LogCaptureFixture) -> None:
     """With the section and the settings that the warning names the price is known."""
     spent = record("seen", upstream_model="up", tokens=ONE_OF_EACH, milliseconds=1)
@@ -524,5 +540,6 @@ def test_endless_models(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages[-1] == (
         "the prices of more than 256 models are not known; further ones are not named"
     )
+    assert '[prices."255-mmm' in caplog.messages[-2]
     assert max(map(len, caplog.messages)) < 1_000
     assert sum(map(len, unknown._said)) < 100_000

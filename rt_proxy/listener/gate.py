@@ -9,48 +9,46 @@ It is one long module because it is one story; what it decides is told elsewhere
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
 
 import attrs
 import trio
 
-from rt_proxy.channels import ChannelState, bar_to, state_of
-from rt_proxy.errors import LedgerError
 from rt_proxy.listener.addresses import client_address, origin_allowed
-from rt_proxy.listener.admission import Ticket, admit, authenticate, models_for
+from rt_proxy.listener.admission import Ticket, admit, authenticate
 from rt_proxy.listener.answers import send_answer
 from rt_proxy.listener.early import EarlyBytes, gather_early
 from rt_proxy.listener.head import Opened, read_head
 from rt_proxy.listener.house import House
+from rt_proxy.listener.inquiries import answer_page
+from rt_proxy.listener.limiter import (
+    Limiter,
+    Paces,
+    Scopes,
+    scope_of_address,
+    scope_of_all,
+    scope_of_token,
+)
 from rt_proxy.listener.listen import peer_address
 from rt_proxy.listener.opening import Upstream, UpstreamOpener, dismiss
-from rt_proxy.listener.pages import (
-    USAGE,
-    Answer,
-    models_answer,
-    page,
-    refusal_answer,
-    render,
-    usage_answer,
-)
+from rt_proxy.listener.pages import Answer, refusal_answer, render
 from rt_proxy.listener.roster import Roster
-from rt_proxy.listener.spending import look_up_budgets, open_purse, template_of, usage_settings
+from rt_proxy.listener.spending import look_up_budgets, open_purse, template_of
 from rt_proxy.observe import SessionRecord
 from rt_proxy.realtime import closing, refusals
 from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.realtime.framereader import FrameReader
-from rt_proxy.realtime.hello import Hello, RequestHead, credential, is_realtime_path, read_hello
+from rt_proxy.realtime.hello import Hello, RequestHead, is_realtime_path, read_hello
 from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.session import Session
 from rt_proxy.session.wslegs import accept_leg
-from rt_proxy.settings import Secret, no_limit_if_zero
+from rt_proxy.settings import no_limit_if_zero
 from rt_proxy.tokens.token import Token
 from rt_proxy.usage.bill import Bill
 from rt_proxy.usage.budgets import Purse
-from rt_proxy.usage.periods import period_start, time_zone
 
 #: How long a visitor that was silent too long, or is cut, may take to be answered, in seconds.
 _SHORT_LINGER = 0.25
@@ -83,6 +81,15 @@ class _Visit:
     head_only: bool = False
 
 
+@attrs.frozen
+class _Allowance:
+    """What a client may do: what it may spend, whose limits hold for it, and how fast it may."""
+
+    purse: Purse
+    scopes: Scopes
+    paces: Paces
+
+
 class Gate:
     """Receives visitors, each alone (mutable: it counts its own faults).
 
@@ -108,6 +115,7 @@ class Gate:
         """
         self.faults = 0
         self._roster = roster
+        self._limiter = Limiter()
         self._house = house
         self._on_session_end = on_session_end
         self._random = random
@@ -152,51 +160,8 @@ class Gate:
                 if not visit.recorded:
                     await self._turn_away(visit, closing.CUT, self._roster.turned_away())
         else:
-            await self._answer_page(visit, opened.head)
-
-    async def _answer_page(self, visit: _Visit, head: RequestHead) -> None:
-        house = visit.house
-        await house.tokens.refresh()
-
-        def models(secret: Secret | None) -> Answer | Refusal:
-            token = authenticate(secret, house.tokens, datetime.now(UTC))
-            if isinstance(token, Refusal):
-                return token
-            return models_answer(
-                models_for(token, house.channels, default_model=house.settings.default_model)
-            )
-
-        def states(secret: Secret | None) -> Iterable[ChannelState] | Refusal:
-            token = authenticate(secret, house.tokens, datetime.now(UTC))
-            return token if isinstance(token, Refusal) else _states_for(token, house)
-
-        usage = await self._usage(house, head) if head.path == USAGE else None
-        answer = page(
-            head, is_ready=self._is_ready(house), states=states, models=models, usage=usage
-        )
-        await self._answer(visit, answer)
-
-    async def _usage(self, house: House, head: RequestHead) -> Answer | Refusal:
-        """Tell the bearer of a token what it has spent, and of which budget."""
-        token = authenticate(credential(head), house.tokens, datetime.now(UTC))
-        if isinstance(token, Refusal):
-            return token
-        await look_up_budgets(house, token)
-        zone = time_zone(usage_settings(house).time_zone)
-        since = period_start(datetime.fromtimestamp(house.books.now(), UTC), "month", zone)
-        try:
-            spent = await house.books.journal.spent(token.id, since, lambda: None)
-        except LedgerError:
-            _logger.exception("GET /v1/usage cannot be answered")
-            return refusals.usage_unavailable()
-        return usage_answer(
-            token.id, token.name, since=since, spent=spent, state=house.books.state(token.id)
-        )
-
-    def _is_ready(self, house: House) -> bool:
-        now = trio.current_time()
-        bars = (bar_to(channel, house.health.of(channel.name), now) for channel in house.channels)
-        return not self._roster.draining and None in bars
+            answer = await answer_page(visit.house, opened.head, draining=self._roster.draining)
+            await self._answer(visit, answer)
 
     async def _answer(self, visit: _Visit, answer: Answer, linger: float | None = None) -> None:
         visit.answered = True
@@ -234,10 +199,13 @@ class Gate:
             await self._refuse(visit, purse, hello, opened.rest)
             return
         self._roster.know(visit.scope)
-        with self._roster.seat(address):
+        scopes = _scopes(house, ticket.token, address)
+        refuses = house.settings.limits.over_rate == "error"
+        with self._roster.seat(address), self._limiter.session(scopes, refuses=refuses) as paces:
             visit.record = attrs.evolve(visit.record, model=ticket.model)
+            allowance = _Allowance(purse, scopes, paces)
             try:
-                await self._serve(visit, ticket, EarlyBytes(opened.rest), purse)
+                await self._serve(visit, ticket, EarlyBytes(opened.rest), allowance)
             finally:
                 purse.close()
 
@@ -247,13 +215,19 @@ class Gate:
         house = visit.house
         if not origin_allowed(head, house.settings.listen.origins):
             return refusals.origin_not_allowed()
-        refusal = self._roster.refuse(address, house.settings.limits)
+        limits = house.settings.limits
+        refusal = self._roster.refuse(address, limits) or self._limiter.refuse(scope_of_all(limits))
+        if refusal is None and address is not None:
+            refusal = self._limiter.refuse(scope_of_address(address, limits))
         if refusal is not None:
             return refusal
         token = authenticate(hello.credential, house.tokens, datetime.now(UTC))
         if isinstance(token, Refusal):
             return token
         visit.record = attrs.evolve(visit.record, token_id=token.id, token_name=token.name)
+        refusal = self._limiter.refuse(scope_of_token(token.id, limits, token.limits))
+        if refusal is not None:
+            return refusal
         return admit(
             hello,
             token,
@@ -266,15 +240,17 @@ class Gate:
             random=self._random,
         )
 
-    async def _serve(self, visit: _Visit, ticket: Ticket, early: EarlyBytes, purse: Purse) -> None:
-        metered = visit.house.books.are_kept or purse.has_accounts
+    async def _serve(
+        self, visit: _Visit, ticket: Ticket, early: EarlyBytes, allowance: _Allowance
+    ) -> None:
+        metered = visit.house.books.are_kept or allowance.purse.has_accounts
+        message_bytes = allowance.scopes.message_bytes(visit.house.settings.limits.message_bytes)
         async with trio.open_nursery() as room:
-            opener = UpstreamOpener(room, visit.house, metered=metered)
+            opener = UpstreamOpener(room, visit.house, metered=metered, message_bytes=message_bytes)
             upstream = await self._open(visit, ticket, early, opener)
             if isinstance(upstream, Upstream):
                 try:
-                    bill = self._open_bill(visit, ticket, upstream, purse) if metered else None
-                    await self._hold(visit, ticket, early, room, opener, upstream, bill)
+                    await self._hold(visit, ticket, early, room, opener, upstream, allowance)
                 finally:
                     upstream.seat.close()
                     await dismiss(upstream.leg)
@@ -316,11 +292,13 @@ class Gate:
         room: trio.Nursery,
         opener: UpstreamOpener,
         upstream: Upstream,
-        bill: Bill | None,
+        allowance: _Allowance,
     ) -> None:
         """Answer 101 and hold the session."""
         channel, conversation = upstream.channel, upstream.conversation
         limits, timeouts = visit.house.settings.limits, visit.house.settings.timeouts
+        scopes, paces = allowance.scopes, allowance.paces
+        timeouts = attrs.evolve(timeouts, session=scopes.session_seconds(timeouts.session))
         upstream_model = None if ticket.model is None else channel.upstream_model(ticket.model)
         visit.record = attrs.evolve(
             visit.record,
@@ -330,8 +308,8 @@ class Gate:
         )
         frames = FrameReader(
             masked=True,
-            needs_reading=conversation.client_lanes,
-            message_bytes=limits.message_bytes,
+            needs_reading=paces.client_lanes(conversation.client_lanes),
+            message_bytes=scopes.message_bytes(limits.message_bytes),
             parsed_bytes=limits.parsed_bytes,
             remask=upstream.must_remask,
         )
@@ -346,7 +324,15 @@ class Gate:
             return
         opening = trio.current_time() - visit.started_at
         visit.record = attrs.evolve(visit.record, opening=opening)
-        session = Session(client, upstream.leg, conversation, timeouts, bill=bill)
+        session = Session(
+            client,
+            upstream.leg,
+            conversation,
+            timeouts,
+            bill=_bill(visit, ticket, upstream, allowance.purse),
+            client_pace=paces.client,
+            upstream_pace=paces.upstream,
+        )
 
         def report(ending: Ending) -> None:
             visit.record = attrs.evolve(visit.record, **session.figures())
@@ -355,11 +341,6 @@ class Gate:
 
         with self._roster.guest(session, ticket.token.id, visit.house.tokens):
             await session.run(report)
-
-    @staticmethod
-    def _open_bill(visit: _Visit, ticket: Ticket, upstream: Upstream, purse: Purse) -> Bill:
-        template = template_of(ticket, upstream.channel, visit.record.session_id)
-        return visit.house.books.open_bill(template, visit.house.price_of, purse)
 
     async def _refuse(
         self, visit: _Visit, refusal: Refusal, hello: Hello | None = None, unread: bytes = b""
@@ -415,14 +396,21 @@ class Gate:
         self._on_session_end(visit.record)
 
 
-def _states_for(token: Token, house: House) -> list[ChannelState]:
-    """Return how the channels do that a token may use."""
-    now = trio.current_time()
-    return [
-        state_of(channel, house.health.of(channel.name), now)
-        for channel in house.channels
-        if not token.channels or channel.name in token.channels
-    ]
+def _bill(visit: _Visit, ticket: Ticket, upstream: Upstream, purse: Purse) -> Bill | None:
+    """Begin the bill of a session; None: nobody wants to know what it spends."""
+    books = visit.house.books
+    if not (books.are_kept or purse.has_accounts):
+        return None
+    template = template_of(ticket, upstream.channel, visit.record.session_id)
+    return books.open_bill(template, visit.house.price_of, purse)
+
+
+def _scopes(house: House, token: Token, address: str | None) -> Scopes:
+    """Return whose limits hold for a client."""
+    limits = house.settings.limits
+    of_address = () if address is None else (scope_of_address(address, limits),)
+    of_token = scope_of_token(token.id, limits, token.limits)
+    return Scopes((scope_of_all(limits), *of_address, of_token))
 
 
 def _draft(stream: trio.abc.Stream) -> SessionRecord:

@@ -78,13 +78,21 @@ class UpstreamOpener:
         failures: The channels that failed so far.
     """
 
-    def __init__(self, room: trio.Nursery, house: House, *, metered: bool = False) -> None:
+    def __init__(
+        self,
+        room: trio.Nursery,
+        house: House,
+        *,
+        metered: bool = False,
+        message_bytes: int | None = None,
+    ) -> None:
         """Prepare the opening.
 
         Args:
             room: The nursery that the engine of the leg lives in.
             house: What is in force.
             metered: Whether what the session takes is counted.
+            message_bytes: How large a message may be; None: as the settings have it.
         """
         self.failures: list[Failure] = []
         self._room = room
@@ -93,6 +101,7 @@ class UpstreamOpener:
         self._health = house.health
         self._generation = house.health.generation
         self._limits = house.settings.limits
+        self._message_bytes = message_bytes or self._limits.message_bytes
         self._timeouts = house.settings.timeouts
 
     async def open(self, ticket: Ticket) -> Upstream | Refusal:
@@ -341,7 +350,7 @@ class UpstreamOpener:
             masked=False,
             needs_reading=None if channel.first_event else conversation.upstream_lanes,
             after_first=conversation.upstream_lanes,
-            message_bytes=self._limits.message_bytes,
+            message_bytes=self._message_bytes,
             parsed_bytes=self._limits.parsed_bytes,
         )
 
@@ -352,7 +361,7 @@ class UpstreamOpener:
             came = await leg.read_message()
             fault = at_first_event(channel, came)
             if fault is None and isinstance(came, Message):
-                leg.unread_first(came)
+                leg.put_back(came)
                 self._look_at_dialect(channel, came.payload)
             return fault
         why = f"no first event within {seconds:g} s"

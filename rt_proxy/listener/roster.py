@@ -68,7 +68,8 @@ class Roster:
             return refusals.draining(_RETRY_AFTER)
         if self._seats >= limits.sessions > 0:
             return refusals.at_capacity(_RETRY_AFTER)
-        if address is not None and self._per_address[address] >= limits.sessions_per_address > 0:
+        most = limits.sessions_per_address or limits.per_address.sessions
+        if address is not None and self._per_address[address] >= most > 0:
             return refusals.too_many_from_address(_RETRY_AFTER)
         return None
 

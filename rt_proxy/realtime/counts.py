@@ -168,7 +168,7 @@ def _by_modality(
     if rest > 0:
         is_silent = all(count is None for count in told.values())
         counts["audio" if spoke and is_silent else "text"] += rest
-    return counts, rest == 0 and total is not None
+    return counts, rest == 0
 
 
 def _cached(details: Mapping[str, Any], taken: Mapping[str, int]) -> tuple[dict[str, int], bool]:

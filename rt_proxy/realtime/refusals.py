@@ -216,6 +216,20 @@ def too_many_from_address(retry_after: int) -> Refusal:
     return http_only(429, "rate_limit_exceeded", message, retry, type="rate_limit_error")
 
 
+def too_many_newcomers(retry_after: int) -> Refusal:
+    """Refuse because too many sessions were opened in the last minute, by anybody."""
+    message = "Too many sessions are being opened here; try again later."
+    retry = ("Retry-After", str(retry_after))
+    return http_only(503, "at_capacity", message, retry, type="server_error")
+
+
+def too_often_from_address(retry_after: int) -> Refusal:
+    """Refuse because one address has opened too many sessions in the last minute."""
+    message = "Too many sessions were opened from this address; try again later."
+    retry = ("Retry-After", str(retry_after))
+    return http_only(429, "rate_limit_exceeded", message, retry, type="rate_limit_error")
+
+
 def draining(retry_after: int) -> Refusal:
     """Refuse because the proxy is shutting down."""
     message = "The proxy is shutting down; connect again."

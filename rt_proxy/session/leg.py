@@ -118,9 +118,9 @@ class Leg:
         """Whether our last ping has not been answered."""
         return self._ping is not None
 
-    def unread_first(self, piece: Piece) -> None:
-        """Put a piece back; the next read gives it first."""
-        self._pieces = (piece, *self._pieces)
+    def put_back(self, *pieces: Piece) -> None:
+        """Put pieces back; the next read gives them first, in this order."""
+        self._pieces = (*pieces, *self._pieces)
 
     async def read(self) -> Sequence[Piece]:
         """Wait for pieces; an empty sequence means that the peer is gone.

@@ -13,7 +13,15 @@ from rt_proxy.realtime import closing
 from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.realtime.conversation import Answer, Forward, Replace, Verdict
 from rt_proxy.realtime.frames import Close, Control, Fault, Message, Piece, Run
+from rt_proxy.realtime.overrate import refused_for_rate
 from rt_proxy.session.leg import Leg
+from rt_proxy.session.pace import Pace
+
+#: How long a peer is not read for at a time, in seconds: its pings must be answered, and its
+#: silence is ours meanwhile.
+_LONGEST_PAUSE = 10.0
+#: How often it is noted that the silence is ours, in seconds.
+_PAUSE_STEP = 1.0
 
 
 @attrs.define
@@ -49,6 +57,7 @@ class Pump:
         "_decide",
         "_message_open",
         "_outgoing",
+        "_pace",
         "_sink",
         "_source",
         "send_failed",
@@ -56,17 +65,25 @@ class Pump:
         "tally",
     )
 
-    def __init__(self, source: Leg, sink: Leg, decide: Callable[[bytes], Verdict]) -> None:
+    def __init__(
+        self,
+        source: Leg,
+        sink: Leg,
+        decide: Callable[[bytes], Verdict],
+        pace: Pace | None = None,
+    ) -> None:
         """Join two legs.
 
         Args:
             source: The leg that is read.
             sink: The leg that is written.
             decide: What happens to a message that must be read.
+            pace: How fast it may go; None: as fast as it can.
         """
         self._source = source
         self._sink = sink
         self._decide = decide
+        self._pace = pace
         self._outgoing: list[bytes | memoryview] = []
         self._message_open = False
         self.send_failed = False
@@ -76,18 +93,32 @@ class Pump:
     async def run(self) -> Ending | None:
         """Relay until something ends the session, and return what; None: it was stopped.
 
-        Cancelling loses what was read and not sent, and taints the sink where a
-        send was under way: it is for sessions that are over.
+        Cancelling loses what was about to be sent, and taints the sink where a
+        send was under way: it is for sessions that are over. What was read and
+        not looked at is put back, for whoever reads the leg next.
         """
+        pieces: list[Piece] = []
         try:
             while pieces := list(await self._source.read()):
                 pieces.reverse()
                 while pieces:  # a large message must not be held while it is being sent
                     await self._relay(pieces.pop())
                 await self._flush()
+                if self._pace is not None:
+                    await self._keep(self._pace)
         except _SessionOver as over:
             return over.ending
+        finally:
+            if pieces:
+                self._source.put_back(*reversed(pieces))
         return _lost(self._source.side)
+
+    async def _keep(self, pace: Pace) -> None:
+        """Read nothing until the pace allows more, or for as long as one may read nothing."""
+        until = trio.current_time() + _LONGEST_PAUSE
+        while (now := trio.current_time()) < until and (wait := pace.wait(now)) > 0:
+            await trio.sleep(min(wait, _PAUSE_STEP, until - now))
+            self._source.data_at = trio.current_time()
 
     async def _relay(self, piece: Piece) -> None:
         match piece:
@@ -95,9 +126,12 @@ class Pump:
                 self._outgoing.append(piece.data)
                 self._message_open = piece.message_open
                 self.tally.events += piece.events
+                if self._pace is not None:
+                    self._pace.take(piece.events, len(piece.data), trio.current_time())
             case Message():
                 self.tally.events += 1
-                await self._follow(self._decide(piece.payload), piece)
+                decide = self._decide if self._pace is None else self._decide_at_pace
+                await self._follow(decide(piece.payload), piece)
             case Control():
                 await self._flush()
                 await self._source.take_control(piece)
@@ -109,6 +143,16 @@ class Pump:
             case Fault():
                 await self._flush()
                 raise _SessionOver(closing.fault_ending(self._source.side, piece))
+
+    def _decide_at_pace(self, payload: bytes) -> Verdict:
+        """Decide on a message, or refuse it where it comes too fast and that is to be refused."""
+        pace, now = self._pace, trio.current_time()
+        if pace is not None:
+            exceeded = pace.exceeded(now) if pace.refuses else None
+            if exceeded is not None:
+                return refused_for_rate(payload, exceeded)
+            pace.take(1, len(payload), now)
+        return self._decide(payload)
 
     async def _follow(self, verdict: Verdict, message: Message) -> None:
         match verdict:

@@ -20,6 +20,7 @@ from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.realtime.conversation import Conversation, Verdict
 from rt_proxy.realtime.frames import Close, Control, Fault, Message
 from rt_proxy.session.leg import Leg
+from rt_proxy.session.pace import Pace
 from rt_proxy.session.pump import Pump
 from rt_proxy.session.watchdog import Watchdog
 from rt_proxy.settings import Timeouts
@@ -48,6 +49,8 @@ class Session:
         timeouts: Timeouts,
         *,
         bill: Bill | None = None,
+        client_pace: Pace | None = None,
+        upstream_pace: Pace | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Join two legs.
@@ -58,6 +61,8 @@ class Session:
             conversation: What is known of what goes through.
             timeouts: The limits.
             bill: What is spent; None: nobody counts it.
+            client_pace: How fast the client may send; None: as fast as it can.
+            upstream_pace: The same of the upstream.
             wall_clock: Tells the Unix time.
         """
         self.ending: Ending | None = None
@@ -71,8 +76,8 @@ class Session:
         decide = self._on_client if has_budgets else conversation.on_client
         if has_budgets:
             conversation.watch_progress(self._look_at_budgets)
-        self._up = Pump(client, upstream, decide)
-        self._down = Pump(upstream, client, self._on_upstream)
+        self._up = Pump(client, upstream, decide, client_pace)
+        self._down = Pump(upstream, client, self._on_upstream, upstream_pace)
         self._response_ended_at = trio.current_time()
         self._watchdog = Watchdog(
             client, upstream, timeouts, quiet_since=self._quiet_since, wall_clock=wall_clock

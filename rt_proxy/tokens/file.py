@@ -13,19 +13,22 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 import attrs
 import cattrs
 import tomli_w
 import trio
+from cattrs.gen import make_dict_structure_fn
 
 from rt_proxy.errors import TokenStoreError
-from rt_proxy.settings import ClientDialect
+from rt_proxy.settings import Budget, BudgetPeriod, ClientDialect
 from rt_proxy.tokens.store import MemoryTokenStore, TokenTable
 from rt_proxy.tokens.token import Token, as_utc, problems
-from rt_proxy.tomlvalues import exactly, syntax_problem
+from rt_proxy.tomlvalues import exactly, syntax_problem, toml_name
 
 _log = logging.getLogger("rt_proxy.tokens")
 
@@ -156,7 +159,7 @@ def parse(content: bytes) -> tuple[Token, ...]:
             and no value is repeated.
     """
     try:
-        document = tomllib.loads(content.decode("utf-8-sig"))
+        document = tomllib.loads(content.decode("utf-8-sig"), parse_float=Decimal)
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except ValueError as error:
@@ -224,15 +227,34 @@ def _reason(error: BaseException, _kind: type | None) -> str:
     return "is required" if isinstance(error, KeyError) else str(error)
 
 
-def _freeze(value: object) -> object:
-    """Return a TOML value that nobody can change."""
-    if isinstance(value, dict):
-        return MappingProxyType({key: _freeze(item) for key, item in value.items()})
-    return tuple(map(_freeze, value)) if isinstance(value, list) else value
+def _limit(value: object) -> float:
+    """Return a limit, whole where it was written so."""
+    if type(value) is int:
+        return value
+    if type(value) is Decimal:
+        return float(value)
+    raise TypeError(f"must be a table of numbers, but has {toml_name(value)}")
+
+
+def _amount(value: object) -> Decimal:
+    """Return an amount of money as it was written, to the last digit."""
+    if type(value) is int or type(value) is Decimal:
+        return Decimal(value)
+    raise TypeError(f"must be a number, not {toml_name(value)}")
+
+
+def _period(value: object) -> str:
+    period = exactly(str, value)
+    if period not in get_args(BudgetPeriod):
+        raise ValueError(f"must be one of {', '.join(map(repr, get_args(BudgetPeriod)))}")
+    return period
 
 
 def _thaw(value: object) -> object:
-    """Return a frozen value as TOML writers know it."""
+    """Return a frozen value as TOML writers know it; what a budget does not say is left out."""
+    if isinstance(value, Budget):
+        said = attrs.asdict(value, filter=lambda field, it: it != field.default)
+        return said | {"per": value.per}
     if isinstance(value, Mapping):
         return {key: _thaw(item) for key, item in value.items()}
     return list(map(_thaw, value)) if isinstance(value, tuple) else value
@@ -252,8 +274,19 @@ def _strict_converter() -> cattrs.Converter:
         lambda kind: kind == ClientDialect, lambda value, _: exactly(str, value)
     )
     converter.register_structure_hook_func(
-        lambda kind: kind == Mapping[str, object],
-        lambda value, _: _freeze(exactly(dict, value)),
+        lambda kind: kind == Mapping[str, float],
+        lambda value, _: MappingProxyType(
+            {name: _limit(limit) for name, limit in exactly(dict, value).items()}
+        ),
+    )
+    converter.register_structure_hook(int, lambda value, _: exactly(int, value))
+    converter.register_structure_hook(Decimal, lambda value, _: _amount(value))
+    converter.register_structure_hook_func(
+        lambda kind: kind == BudgetPeriod, lambda value, _: _period(value)
+    )
+    read_budget = make_dict_structure_fn(Budget, converter, _cattrs_forbid_extra_keys=True)
+    converter.register_structure_hook(
+        Budget, lambda value, _: read_budget(exactly(dict, value), Budget)
     )
     return converter
 

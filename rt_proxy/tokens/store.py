@@ -14,8 +14,10 @@ import attrs
 import trio
 
 from rt_proxy.errors import TokenStoreError
-from rt_proxy.settings import ClientDialect, Secret
+from rt_proxy.settings import Budget, ClientDialect, Secret
 from rt_proxy.tokens.token import Token, as_utc, hash_secret, new_id, new_secret, problems
+
+_NO_LIMITS: Mapping[str, float] = MappingProxyType({})
 
 
 class Standing(enum.Enum):
@@ -156,6 +158,8 @@ class MemoryTokenStore:
         channels: Iterable[str] = (),
         transcription_channel: str | None = None,
         expires: datetime | None = None,
+        limits: Mapping[str, float] = _NO_LIMITS,
+        budget: Budget | None = None,
     ) -> tuple[Token, Secret]:
         """Make a token; its secret is returned here and kept nowhere.
 
@@ -169,6 +173,8 @@ class MemoryTokenStore:
             transcription_channel: The channel of its transcription sessions; None: as the
                 proxy has it.
             expires: From when on it lets nobody in (with an offset); None: never.
+            limits: Its own limits, by their names in ``ScopeLimits``.
+            budget: What may be spent with it; None: as much as the proxy may spend.
 
         Raises:
             TokenStoreError: The name is taken, an argument is wrong, or the change cannot be kept.
@@ -187,6 +193,8 @@ class MemoryTokenStore:
             client_dialect=client_dialect,
             channels=tuple(channels),
             transcription_channel=transcription_channel,
+            limits=MappingProxyType(dict(limits)),
+            budget=budget,
         )
         self._change(lambda table: table.adding(token))
         return token, secret

@@ -4,6 +4,7 @@ Pure: nothing here reads a file or a clock.
 """
 
 import hashlib
+import math
 import re
 import secrets
 from collections.abc import Mapping
@@ -13,13 +14,15 @@ from typing import get_args
 
 import attrs
 
-from rt_proxy.settings import ClientDialect, Secret
+from rt_proxy.settings import Budget, ClientDialect, ScopeLimits, Secret
+from rt_proxy.settingsrules import budget_problems
 
 NAME_LENGTH = 64
 #: In ``Token.models``, as in a channel's: every model.
 ANY_MODEL = "*"
 
-_NOTHING: Mapping[str, object] = MappingProxyType({})
+_NO_LIMITS: Mapping[str, float] = MappingProxyType({})
+_LIMIT_NAMES = tuple(field.name for field in attrs.fields(ScopeLimits))
 _HASH = re.compile(r"[0-9a-f]{64}")
 _DURATION = re.compile(r"([0-9]{1,9})([wdhms])")
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
@@ -42,8 +45,9 @@ class Token:
         client_dialect: The dialect of its clients; None: as the proxy has it.
         channels: The channels it may use, by name; empty: any.
         transcription_channel: The channel of its transcription sessions; None: as the proxy has it.
-        limits: Limits of this token, kept as they are written.
-        budget: The budget of this token, kept as it is written.
+        limits: Its own limits, by their names in ``ScopeLimits``; what is absent is as the
+            proxy has it.
+        budget: What may be spent with it; None: as much as the proxy may spend.
     """
 
     id: str
@@ -57,8 +61,8 @@ class Token:
     client_dialect: ClientDialect | None = None
     channels: tuple[str, ...] = ()
     transcription_channel: str | None = None
-    limits: Mapping[str, object] = attrs.field(default=_NOTHING, hash=False)
-    budget: Mapping[str, object] = attrs.field(default=_NOTHING, hash=False)
+    limits: Mapping[str, float] = attrs.field(default=_NO_LIMITS, hash=False)
+    budget: Budget | None = None
 
     def allows(self, model: str) -> bool:
         """Say whether the token may use a model, by the name that clients give it."""
@@ -154,6 +158,19 @@ def client_dialect_problem(client_dialect: str | None) -> str | None:
     return f"must be one of {', '.join(map(repr, choices))}"
 
 
+def limits_problem(limits: Mapping[str, float]) -> str | None:
+    """Return why these cannot be the limits of a token, or None if they can."""
+    unknown = ", ".join(sorted(limits.keys() - set(_LIMIT_NAMES)))
+    if unknown:
+        return f"{unknown} is no limit; known here: {', '.join(_LIMIT_NAMES)}"
+    for name, limit in limits.items():
+        whole = name != "session_seconds"
+        kinds = (int,) if whole else (int, float)
+        if isinstance(limit, bool) or not isinstance(limit, kinds) or not 0 <= limit < math.inf:
+            return f"{name} must be a {'whole ' if whole else ''}number, 0 (no limit) or more"
+    return None
+
+
 def problems(token: Token) -> list[tuple[str, str]]:
     """Return what is wrong with a token taken alone, as pairs of field and reason."""
     found = {
@@ -163,8 +180,13 @@ def problems(token: Token) -> list[tuple[str, str]]:
         "models": models_problem(token.models, token.default_model),
         "client_dialect": client_dialect_problem(token.client_dialect),
         "channels": channels_problem(token.channels),
+        "limits": limits_problem(token.limits),
         "transcription_channel": channels_problem(
             () if token.transcription_channel is None else (token.transcription_channel,)
         ),
     }
-    return [(field, reason) for field, reason in found.items() if reason is not None]
+    of_budget = () if token.budget is None else budget_problems(token.budget)
+    return [
+        *((field, reason) for field, reason in found.items() if reason is not None),
+        *((f"budget.{field}", reason) for field, reason in of_budget),
+    ]

@@ -4,9 +4,9 @@ Figures only, as the models' own pages had them. How a price is found is in ``pr
 an operator pays instead stands in the settings, and never here.
 """
 
-from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 from rt_proxy.settings import PriceSettings, PriceTable
 
@@ -15,7 +15,7 @@ PUBLIC_PRICES_DATE = "November 2026"
 #: Where each model has its page.
 PUBLIC_PRICES_SOURCE = "https://developers.openai.com/api/docs/models"
 
-#: The column of a row, in this order; ``-``: there is none.
+#: What stands in a row, in this order; ``-``: there is none.
 _COLUMNS = (
     "text_in",
     "text_cached_in",
@@ -55,8 +55,9 @@ _BY_THE_MINUTE = {
 
 
 def _price(row: str) -> PriceSettings:
-    cells: Mapping[str, str] = dict(zip(_COLUMNS, row.split(), strict=True))
-    return PriceSettings(**{name: Decimal(cell) for name, cell in cells.items() if cell != "-"})
+    cells = zip(_COLUMNS, row.split(), strict=True)
+    amounts: dict[str, Any] = {name: Decimal(cell) for name, cell in cells if cell != "-"}
+    return PriceSettings(**amounts)
 
 
 #: The names hold for their dated snapshots and ``-latest`` too, and for no other model.
