@@ -17,9 +17,11 @@ from rt_proxy.realtime.overrate import refused_for_rate
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.pace import Pace
 
-#: How long a peer is not read for at a time, in seconds: its pings must be answered, and its
-#: silence is ours meanwhile.
-_LONGEST_PAUSE = 10.0
+#: How long a peer is not read at a time, in seconds. Upstreams ping every 20 s and want an answer;
+#: a client that is too fast may wait for its own, but one that is gone must be noticed.
+_LONGEST_PAUSE = {Side.CLIENT: 60.0, Side.UPSTREAM: 10.0}
+#: Shorter than this nothing is waited for, in seconds: a rest of a rounding is no time.
+_SHORTEST_PAUSE = 0.001
 #: How often it is noted that the silence is ours, in seconds.
 _PAUSE_STEP = 1.0
 
@@ -115,9 +117,9 @@ class Pump:
 
     async def _keep(self, pace: Pace) -> None:
         """Read nothing until the pace allows more, or for as long as one may read nothing."""
-        until = trio.current_time() + _LONGEST_PAUSE
+        until = trio.current_time() + _LONGEST_PAUSE[self._source.side]
         while (now := trio.current_time()) < until and (wait := pace.wait(now)) > 0:
-            await trio.sleep(min(wait, _PAUSE_STEP, until - now))
+            await trio.sleep(min(max(wait, _SHORTEST_PAUSE), _PAUSE_STEP))
             self._source.data_at = trio.current_time()
 
     async def _relay(self, piece: Piece) -> None:
