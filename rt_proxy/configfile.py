@@ -20,7 +20,7 @@ from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError, Ite
 from rt_proxy.channels import problems as channel_problems
 from rt_proxy.configtypes import strict_converter
 from rt_proxy.errors import SettingsError
-from rt_proxy.settings import ChannelSettings, Provider, Settings, TokensSettings
+from rt_proxy.settings import ChannelSettings, Provider, Settings, TokensSettings, UsageSettings
 from rt_proxy.settingsrules import check
 from rt_proxy.simulator.faults import parse_fault
 from rt_proxy.tomlvalues import syntax_problem
@@ -81,10 +81,25 @@ def load_tokens_settings(path: str | os.PathLike[str]) -> TokensSettings:
     return TokensSettings(file=folder / settings.tokens.file)
 
 
-def not_in_force(settings: Settings) -> tuple[str, ...]:
-    """Return the names of the sections that are present and have no effect yet."""
-    present = {"usage": settings.usage is not None, "prices": bool(settings.prices)}
-    return tuple(name for name, is_present in present.items() if is_present)
+def load_usage_settings(path: str | os.PathLike[str]) -> UsageSettings | None:
+    """Read the ``[usage]`` section of a config file; None: it has none.
+
+    Raises:
+        SettingsError: The file cannot be read, or the section is wrong; every problem is named.
+    """
+    document = _read_document(path)
+    section = {name: document[name] for name in ("usage",) if name in document}
+    folder = Path(path).absolute().parent
+    settings, mistakes = _structure(strict_converter(folder, {}), section, _UsageOnly)
+    if settings is None or mistakes:
+        raise SettingsError(os.fspath(path), [_line(mistake) for mistake in mistakes])
+    usage = settings.usage
+    return None if usage is None else attrs.evolve(usage, file=folder / usage.file)
+
+
+@attrs.frozen
+class _UsageOnly:
+    usage: UsageSettings | None = None
 
 
 @attrs.frozen

@@ -7,6 +7,8 @@ says that it cannot be a secret; of all others it is said that they changed, and
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -14,16 +16,16 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from rt_proxy.settings import ChannelSettings, ListenSettings, Settings
+from rt_proxy.settings import ChannelSettings, Settings
 
 #: Fields of text that are no secrets; what is not here is not shown, new fields included.
 _OPEN_TEXTS = frozenset({
     "api_version", "default_model", "drop_fields", "fault", "host", "model_parameter", "models",
-    "origins", "session_parameter", "transcription_channel", "trusted_proxies",
+    "origins", "session_parameter", "time_zone", "transcription_channel", "trusted_proxies",
 })  # fmt: skip
 #: Of these only the origin is shown: a key may stand in the rest.
 _URLS = frozenset({"base_url", "endpoint"})
-_OPEN_TYPES = (bool, int, float, Path, NoneType)
+_OPEN_TYPES = (bool, int, float, Decimal, date, Path, NoneType)
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -36,13 +38,17 @@ def changes(old: Settings, new: Settings) -> tuple[str, ...]:
     return tuple(_between_fields("", old, new))
 
 
-def needs_restart(bound: ListenSettings, now: ListenSettings) -> tuple[str, ...]:
-    """Return the places that differ from what the listener was opened with and cannot follow."""
+def needs_restart(bound: Settings, now: Settings) -> tuple[str, ...]:
+    """Return the places that differ from what the proxy was started with and cannot follow."""
     differs = {
-        "listen.host": bound.host != now.host,
-        "listen.port": bound.port != now.port,
-        "listen.tls": (bound.tls is None) != (now.tls is None),
+        "listen.host": bound.listen.host != now.listen.host,
+        "listen.port": bound.listen.port != now.listen.port,
+        "listen.tls": (bound.listen.tls is None) != (now.listen.tls is None),
+        "usage": (bound.usage is None) != (now.usage is None),
     }
+    if bound.usage is not None and now.usage is not None:
+        for name in ("file", "sync", "keep_days"):
+            differs[f"usage.{name}"] = getattr(bound.usage, name) != getattr(now.usage, name)
     return tuple(place for place, is_other in differs.items() if is_other)
 
 
@@ -151,8 +157,10 @@ def _literal(value: object) -> str | None:
             return json.dumps(value, ensure_ascii=False)
         case float() if value.is_integer():
             return str(int(value))
-        case int() | float():
+        case int() | float() | date():
             return str(value)
+        case Decimal():
+            return f"{value:f}"
         case Path():
             return json.dumps(str(value), ensure_ascii=False)
         case tuple() | list():

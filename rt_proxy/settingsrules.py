@@ -31,6 +31,9 @@ from rt_proxy.settings import (
 _LONGEST_SEND_STALL = 15
 #: With these no sum of money or tokens can grow beyond what the ledger can hold.
 _HIGHEST_PRICE = 1_000_000
+#: A budget of a month must find all of it in the ledger.
+_FEWEST_DAYS = 32
+_LONGEST_RESERVE = 3_600
 _MOST_TOKENS = 10**15
 _AMOUNTS = [field.name for field in attrs.fields(PriceSettings) if field.name != "valid_from"]
 #: The limits of a proxy that 0 switches off.
@@ -169,8 +172,10 @@ def _wrong_usage(usage: UsageSettings | None) -> Iterator[str]:
     for name in ("sync", "reserve"):
         if not _is_amount(getattr(usage, name)):
             yield f"usage.{name}: must be a number of seconds, 0 or more"
-    if usage.keep_days < 0:
-        yield "usage.keep_days: must not be negative; 0 keeps all"
+    if usage.keep_days != 0 and usage.keep_days < _FEWEST_DAYS:
+        yield f"usage.keep_days: must be 0 (keep all) or at least {_FEWEST_DAYS}, a month and a day"
+    if usage.reserve > _LONGEST_RESERVE:
+        yield f"usage.reserve: must not exceed {_LONGEST_RESERVE}, an hour"
     problem = time_zone_problem(usage.time_zone)
     if problem is not None:
         yield f"usage.time_zone: {problem}"

@@ -76,13 +76,6 @@ def test_counts_models(models: str, said: str) -> None:
     assert result.stdout == f"config.toml: ok, 1 channel, {said}, would listen on [::]:80\n"
 
 
-def test_names_what_is_not_in_force() -> None:
-    """Whoever sets a section without effect is told so, on the same line."""
-    result = run(GOOD + '[usage]\n[prices."a"]\ntext_in = 1\n')
-
-    assert result.stdout.endswith(":8080, not in force yet: [usage] and [prices]\n")
-
-
 def test_every_problem_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """All problems are printed at once, each with the file and its place."""
     monkeypatch.delenv("OPENAI_API_KEY")

@@ -1,7 +1,6 @@
 """``rt-proxy serve`` as a process: the first token, signals, exit statuses, the log."""
 
 import json
-import re
 import signal
 import socket
 import ssl
@@ -498,15 +497,6 @@ def test_query_is_not_logged(serve: Serve) -> None:
 
     assert served.stderr.text.count(served.token) == 1
     assert "sk-guess" not in served.stderr.text
-
-
-@pytest.mark.log_says("not in force")
-def test_sections_without_effect(serve: Serve) -> None:
-    """Sections that are not built yet are named in one line, and do not hinder."""
-    served = serve(SIMULATOR + '\n[usage]\n\n[prices."gpt-realtime-2.1"]\ntext_in = 1\n')
-
-    assert served.stderr.text.count("not in force") == 1
-    assert re.search(r"not in force yet: usage, prices", served.stderr.text)
 
 
 # What it cannot do

@@ -1,13 +1,14 @@
 """The config file: TOML in, ``Settings`` out, or every problem at once."""
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 
 import attrs
 import pytest
 
 from rt_proxy import configfile
-from rt_proxy.configfile import load_settings, load_tokens_settings, not_in_force
+from rt_proxy.configfile import load_settings, load_tokens_settings, load_usage_settings
 from rt_proxy.errors import SettingsError
 from rt_proxy.settings import (
     ChannelSettings,
@@ -461,11 +462,63 @@ class TestTokensOnly:
             load_tokens_settings(tmp_path / "no.toml")
 
 
-def test_not_in_force(load: Load) -> None:
-    """Sections whose feature is to come are named when they are there."""
-    assert not_in_force(load(CHANNEL)) == ()
-    assert not_in_force(load(CHANNEL + "[usage]")) == ("usage",)
-    assert not_in_force(load(CHANNEL + "[prices.m]")) == ("prices",)
+class TestUsageSettings:
+    """The section [usage] alone, for commands that need nothing else."""
+
+    def test_present(self, tmp_path: Path) -> None:
+        """It is read as it is, whatever is wrong elsewhere; the file is taken from the folder."""
+        path = tmp_path / "config.toml"
+        path.write_text('nonsense = 1\n[usage]\nfile = "u.db"\nsync = 0.5\n')
+        assert load_usage_settings(path) == UsageSettings(file=tmp_path / "u.db", sync=0.5)
+
+    def test_absent(self, tmp_path: Path) -> None:
+        """A config without it has no ledger."""
+        path = tmp_path / "config.toml"
+        path.write_text("")
+        assert load_usage_settings(path) is None
+
+    def test_wrong(self, tmp_path: Path) -> None:
+        """What is wrong in it is told with its place."""
+        path = tmp_path / "config.toml"
+        path.write_text("[usage]\nsync = true\n")
+        with pytest.raises(SettingsError) as caught:
+            load_usage_settings(path)
+        assert caught.value.problems == ("usage.sync: must be a number, not a boolean",)
+
+
+class TestMoney:
+    """Amounts of money are read as they are written."""
+
+    def test_to_the_last_digit(self, load: Load) -> None:
+        """No digit is lost that a float cannot hold, in prices and in budgets."""
+        settings = load(
+            CHANNEL
+            + "[budget]\nusd = 0.10000000000000000001\n"
+            + '[prices.m]\naudio_in = 123456.78901234567890\n[[prices."a.b"]]\ntext_in = 1\n'
+            + '[[prices."a.b"]]\nvalid_from = 2026-12-01\ntext_in = 2\n'
+        )
+        assert settings.budget is not None
+        assert str(settings.budget.usd) == "0.10000000000000000001"
+        assert str(settings.prices["m"][0].audio_in) == "123456.78901234567890"
+        assert [price.valid_from for price in settings.prices["a.b"]] == [None, date(2026, 12, 1)]
+
+    def test_of_a_channel(self, load: Load) -> None:
+        """A channel may have prices of its own."""
+        settings = load(CHANNEL + '[channels.prices."m"]\ntext_in = 0\n')
+        assert settings.channels[0].prices["m"] == (PriceSettings(text_in=0),)
+
+    def test_no_other_number_is_a_decimal(self, load: Load) -> None:
+        """Seconds that are written with a point are the floats that they are."""
+        settings = load(CHANNEL + "[timeouts]\nhead = 1.5\n[usage]\nsync = 0.5\n")
+        assert type(settings.timeouts.head) is float
+        assert settings.usage is not None
+        assert type(settings.usage.sync) is float
+
+    @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "true", '"1"', "[1]"])
+    def test_no_money(self, load: Load, value: str) -> None:
+        """What is no finite number is none."""
+        with pytest.raises(SettingsError, match=r"budget\.usd: must be a (finite )?number"):
+            load(CHANNEL + f"[budget]\nusd = {value}\n")
 
 
 class TestChannelSettings:

@@ -65,7 +65,7 @@ class TestTypes:
             (float("-inf"), float, "must be a finite number"),
             (10**400, float, "must be a finite number"),
             ("false", bool, "must be a boolean, not a string"),
-            (date(2026, 1, 1), str, "must be a string, not a date or time"),
+            (date(2026, 1, 1), str, "must be a string, not a date"),
             ("abc", tuple[str, ...], "must be an array, not a string"),
             ([], Mapping[str, int], "must be a table, not an array"),
             ("", Path, "must not be empty"),

@@ -8,14 +8,15 @@ import pytest
 import rt_proxy
 from rt_proxy.fieldtypes import wrong_types
 from rt_proxy.settings import (
+    Budget,
     ChannelSettings,
     ListenSettings,
     LogSettings,
     PriceSettings,
     Settings,
     Timeouts,
-    check,
 )
+from rt_proxy.settingsrules import check
 
 CHANNEL = ChannelSettings("s", "simulator", {"*": "*"})
 GOOD = Settings(channels=(CHANNEL,))
@@ -69,7 +70,12 @@ def test_right_types(good: Settings) -> None:
         (settings(timeouts={"drain": 1}), "timeouts: must be Timeouts, not dict"),
         (settings(timeouts=Timeouts(drain="1")), "timeouts.drain: must be float, not str"),  # type: ignore[arg-type]
         (settings(prices={"m": PriceSettings(text_in="1")}),  # type: ignore[arg-type]
-         'prices."m".text_in: must be float, not str'),
+         'prices."m"[0].text_in: must be Decimal, not str'),
+        (settings(prices={"m": PriceSettings(text_in=0.1)}),  # type: ignore[arg-type]
+         'prices."m"[0].text_in: must be Decimal, not float'),
+        (settings(prices=[]), "prices: must be a mapping, not list"),
+        (settings(budget=Budget(usd=0.1)),  # type: ignore[arg-type]
+         "budget.usd: must be Decimal, not float"),
         (settings(log=LogSettings(level="loud")),  # type: ignore[arg-type]
          "log.level: must be one of 'debug', 'info', 'warning', 'error'"),
     ],

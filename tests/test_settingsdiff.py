@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import attrs
 import pytest
 
 from rt_proxy.settings import (
+    Budget,
     ChannelSettings,
     HealthSettings,
     KeySource,
@@ -137,11 +139,11 @@ def test_tables_that_come_and_go() -> None:
 
 
 def test_prices() -> None:
-    """Prices are told by model and field."""
+    """Of a price it is told that it changed, and which models have come and gone."""
     old = attrs.evolve(SETTINGS, prices={"gpt.1": PriceSettings(text_in=1), "b": PriceSettings()})
-    new = attrs.evolve(SETTINGS, prices={"gpt.1": PriceSettings(text_in=2.5)})
+    new = attrs.evolve(SETTINGS, prices={"gpt.1": PriceSettings(text_in=2)})
 
-    assert changes(old, new) == ('prices."gpt.1".text_in: 1 -> 2.5', "prices.b removed")
+    assert changes(old, new) == ('prices."gpt.1" changed', "prices.b removed")
 
 
 # Secrets
@@ -225,9 +227,10 @@ def others() -> Iterator[tuple[str, Settings]]:
     }
     assert {field.name for field in attrs.fields(Settings)} - {
         "channels", "default_model", "client_dialect", "transcription_channel", "refusals",
-        "usage", "prices",
+        "usage", "budget", "prices",
     } == set(groups)  # fmt: skip
     yield "usage", attrs.evolve(SETTINGS, usage=UsageSettings())
+    yield "budget", attrs.evolve(SETTINGS, budget=Budget(tokens=1))
     evolve: Any = attrs.evolve  # a value of another type will do here
     for name in ("default_model", "client_dialect", "transcription_channel", "refusals"):
         yield name, evolve(SETTINGS, **{name: "another"})
@@ -236,7 +239,7 @@ def others() -> Iterator[tuple[str, Settings]]:
             other = evolve(value, **{field.name: "another"})
             yield f"{group}.{field.name}", evolve(SETTINGS, **{group: other})
     for field in attrs.fields(ChannelSettings):
-        if field.name not in {"name", "models", "headers"}:
+        if field.name not in {"name", "models", "headers", "prices"}:
             channel = evolve(CHANNEL, **{field.name: "another"})
             place = f"channels[openai].{field.name}"
             yield place, attrs.evolve(SETTINGS, channels=(channel, OTHER))
@@ -270,14 +273,39 @@ def test_text_of_unknown_kind_is_not_shown() -> None:
 
 def test_restart() -> None:
     """Host, port, and TLS or not are named; other files of TLS, and origins, are not."""
-    bound = ListenSettings()
 
-    assert needs_restart(bound, ListenSettings(origins=())) == ()
-    assert needs_restart(bound, ListenSettings(host="::", port=1, tls=TLS)) == (
+    def listening(**fields: Any) -> Settings:
+        return attrs.evolve(SETTINGS, listen=ListenSettings(**fields))
+
+    bound = listening()
+    assert needs_restart(bound, listening(origins=())) == ()
+    assert needs_restart(bound, listening(host="::", port=1, tls=TLS)) == (
         "listen.host",
         "listen.port",
         "listen.tls",
     )
-    with_tls = attrs.evolve(bound, tls=TLS)
+    with_tls = listening(tls=TLS)
     assert needs_restart(with_tls, bound) == ("listen.tls",)
-    assert needs_restart(with_tls, attrs.evolve(bound, tls=TlsSettings(Path("a"), Path("b")))) == ()
+    assert needs_restart(with_tls, listening(tls=TlsSettings(Path("a"), Path("b")))) == ()
+
+
+def test_restart_for_the_ledger() -> None:
+    """A ledger that comes, goes, or is another one, is named; its time zone and reserve are not."""
+    without = attrs.evolve(SETTINGS, usage=None)
+    bound = attrs.evolve(SETTINGS, usage=UsageSettings())
+    assert needs_restart(without, bound) == ("usage",)
+    assert needs_restart(bound, without) == ("usage",)
+    other = UsageSettings(Path("x"), sync=2, keep_days=99, time_zone="Asia/Tokyo", reserve=1)
+    assert needs_restart(bound, attrs.evolve(SETTINGS, usage=other)) == (
+        "usage.file",
+        "usage.sync",
+        "usage.keep_days",
+    )
+
+
+def test_money() -> None:
+    """Money and days are shown as they are written; they are no secrets."""
+    budget = Budget(usd=Decimal("0.10"))
+    old, new = (attrs.evolve(SETTINGS, budget=one) for one in (budget, Budget(usd=Decimal(2))))
+
+    assert changes(old, new) == ("budget.usd: 0.10 -> 2",)

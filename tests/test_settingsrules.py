@@ -1,21 +1,26 @@
 """Settings: values that keep secrets, and the rules across them."""
 
 import math
+from datetime import date
+from decimal import Decimal
 from types import MappingProxyType
 
 import attrs
 import pytest
 
 from rt_proxy.settings import (
+    Budget,
     ChannelSettings,
     HealthSettings,
     Limits,
     ListenSettings,
     PriceSettings,
+    ScopeLimits,
     Secret,
     Settings,
     Timeouts,
     TokensSettings,
+    UsageSettings,
 )
 from rt_proxy.settingsrules import check
 
@@ -229,13 +234,110 @@ class TestTimeouts:
         assert places(settings(timeouts=Timeouts(send_stall=15.1))) == ["timeouts.send_stall"]
 
 
-def test_prices() -> None:
-    """A price may be 0 or missing, and is never negative."""
-    free = MappingProxyType({"m": PriceSettings(text_in=0)})
-    negative = MappingProxyType({"m": PriceSettings(audio_out=-1)})
+class TestPrices:
+    """Prices, of all channels and of one."""
 
-    assert check(settings(prices=free)) == []
-    assert places(settings(prices=negative)) == ['prices."m".audio_out']
+    def test_amounts(self) -> None:
+        """A price may be 0 or missing, and is never negative, nor beyond measure."""
+        free = {"m": PriceSettings(text_in=0)}
+        assert check(settings(prices=free)) == []
+        for amount in (Decimal(-1), Decimal("NaN"), Decimal("Infinity"), Decimal(10**7)):
+            wrong = {"m": PriceSettings(audio_out=amount)}
+            assert places(settings(prices=wrong)) == ['prices."m".audio_out']
+            channel = attrs.evolve(CHANNEL, prices=wrong)
+            assert places(settings(channels=(channel,))) == ['channels[0].prices."m".audio_out']
+
+    def test_times(self) -> None:
+        """Of two prices with one day nobody knows which holds."""
+        day = date(2026, 12, 1)
+        two = (PriceSettings(valid_from=day), PriceSettings(text_in=1, valid_from=day))
+        assert places(settings(prices={"m": two})) == ['prices."m"']
+        assert check(settings(prices={"m": (PriceSettings(), two[0])})) == []
+
+
+class TestUsage:
+    """The ledger."""
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("sync", -1),
+            ("sync", float("inf")),
+            ("reserve", -1),
+            ("reserve", 4_000),
+            ("keep_days", -1),
+            ("keep_days", 31),
+            ("time_zone", "Nowhere/Land"),
+            ("time_zone", "../../etc/passwd"),
+            ("time_zone", ""),
+            ("time_zone", "\0"),
+        ],
+    )
+    def test_wrong(self, name: str, value: object) -> None:
+        """Each rule is told with its place."""
+        usage = UsageSettings(**{name: value})  # type: ignore[arg-type]
+        assert places(settings(usage=usage)) == [f"usage.{name}"]
+
+    def test_right(self) -> None:
+        """Zones that the host knows, and a ledger that keeps a month and a day, are good."""
+        usage = UsageSettings(time_zone="Europe/Berlin", keep_days=32, sync=0, reserve=0)
+        assert check(settings(usage=usage)) == []
+
+
+class TestBudget:
+    """The budget of the proxy; those of tokens have the same rules."""
+
+    @pytest.mark.parametrize(
+        ("budget", "place"),
+        [
+            (Budget(), "budget.usd"),
+            (Budget(usd=Decimal(-1)), "budget.usd"),
+            (Budget(usd=Decimal("NaN")), "budget.usd"),
+            (Budget(usd=Decimal(10**7)), "budget.usd"),
+            (Budget(tokens=-1), "budget.tokens"),
+            (Budget(tokens=10**16), "budget.tokens"),
+            (Budget(tokens=1, warn_percent=101), "budget.warn_percent"),
+            (Budget(tokens=1, time_zone="Mars"), "budget.time_zone"),
+        ],
+    )
+    def test_wrong(self, budget: Budget, place: str) -> None:
+        """Each rule is told with its place."""
+        assert places(settings(budget=budget)) == [place]
+
+    def test_right(self) -> None:
+        """A budget of nothing is one."""
+        assert check(settings(budget=Budget(usd=Decimal(0), tokens=0, warn_percent=0))) == []
+
+
+class TestScopeLimits:
+    """Limits of all, of tokens and of addresses."""
+
+    @pytest.mark.parametrize("field", [field.name for field in attrs.fields(ScopeLimits)])
+    @pytest.mark.parametrize("scope", ["per_token", "per_address"])
+    def test_negative(self, scope: str, field: str) -> None:
+        """No limit of a scope may be negative."""
+        limits = Limits(**{scope: ScopeLimits(**{field: -1})})  # type: ignore[arg-type]
+        assert places(settings(limits=limits)) == [f"limits.{scope}.{field}"]
+
+    @pytest.mark.parametrize("side", ["client", "upstream"])
+    @pytest.mark.parametrize("what", ["events", "bytes"])
+    def test_negative_rates(self, side: str, what: str) -> None:
+        """Nor may one of the proxy."""
+        name = f"{side}_{what}_per_second"
+        assert places(settings(limits=Limits(**{name: -1}))) == [f"limits.{name}"]  # type: ignore[arg-type]
+        assert places(settings(limits=Limits(sessions_per_minute=-1))) == [
+            "limits.sessions_per_minute"
+        ]
+
+    def test_no_length(self) -> None:
+        """A length must be a number."""
+        limits = Limits(per_token=ScopeLimits(session_seconds=float("nan")))
+        assert places(settings(limits=limits)) == ["limits.per_token.session_seconds"]
+
+    def test_one_limit_in_two_places(self) -> None:
+        """The sessions of an address are set once."""
+        limits = Limits(sessions_per_address=1, per_address=ScopeLimits(sessions=2))
+        assert places(settings(limits=limits)) == ["limits.per_address.sessions"]
 
 
 def test_all_at_once() -> None:

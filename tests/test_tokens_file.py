@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_proxy.errors import TokenStoreError
-from rt_proxy.settings import Secret
+from rt_proxy.settings import Budget, Secret
 from rt_proxy.tokens.file import FileTokenStore, parse, render
 from rt_proxy.tokens.store import Standing, TokenTable
 from rt_proxy.tokens.token import Token, hash_secret, name_problem
@@ -114,7 +115,7 @@ def test_absent_keys_take_defaults(path: Path) -> None:
 
 
 def test_every_key_is_read() -> None:
-    """Each key of a row is found in the token; limits and budget are kept as they are."""
+    """Each key of a row is found in the token, money to the last digit."""
     row = """
         expires = 2026-01-31T15:00:00+02:00
         disabled = true
@@ -123,10 +124,10 @@ def test_every_key_is_read() -> None:
         client_dialect = "beta"
         channels = ["x", "y"]
         transcription_channel = "z"
-        limits = { sessions = 3, hours = [9, 17] }
+        limits = { sessions = 3, session_seconds = 1.5 }
         [tokens.budget]
-        usd = 1.5
-        per = { day = 1 }
+        usd = 1.50000000000000000001
+        per = "day"
     """
 
     (token,) = parse((ALICE + row).encode())
@@ -137,16 +138,16 @@ def test_every_key_is_read() -> None:
     assert token.default_model == "b"
     assert token.client_dialect == "beta"
     assert (token.channels, token.transcription_channel) == (("x", "y"), "z")
-    assert token.limits == {"sessions": 3, "hours": (9, 17)}
-    assert token.budget == {"usd": 1.5, "per": {"day": 1}}
+    assert token.limits == {"sessions": 3, "session_seconds": 1.5}
+    assert type(token.limits["session_seconds"]) is float
+    assert token.budget == Budget(usd=Decimal("1.50000000000000000001"), per="day")
 
 
-def test_free_tables_cannot_be_changed() -> None:
-    """Limits and budget are frozen to the bottom."""
-    (token,) = parse((ALICE + "budget = { per = { day = 1 } }").encode())
+def test_limits_cannot_be_changed() -> None:
+    """What was read of a token stays so."""
+    (token,) = parse((ALICE + "limits = { sessions = 1 }").encode())
 
-    assert isinstance(token.budget, MappingProxyType)
-    assert isinstance(token.budget["per"], MappingProxyType)
+    assert isinstance(token.limits, MappingProxyType)
 
 
 def test_byte_order_mark_is_no_matter() -> None:
@@ -188,7 +189,22 @@ def test_byte_order_mark_is_no_matter() -> None:
         (ALICE + "client_dialect = 1", r"client_dialect: must be a string, not an integer"),
         (ALICE + "client_dialect = 'v1'", r"client_dialect: must be one of 'auto', 'ga', 'beta'"),
         (ALICE + "limits = 1.5", r"limits: must be a table, not a float"),
+        (ALICE + "limits = { sesions = 1 }", r"limits: sesions is no limit; known here: sessions,"),
+        (ALICE + "limits = { sessions = true }", r"must be a table of numbers, but has a boolean"),
+        (ALICE + "limits = { sessions = 1.5 }", r"sessions must be a whole number"),
+        (ALICE + "limits = { session_seconds = -1 }", r"session_seconds must be a number, 0"),
+        (ALICE + "limits = { session_seconds = nan }", r"session_seconds must be a number, 0"),
         (ALICE + "budget = []", r"budget: must be a table, not an array"),
+        (ALICE + "budget = {}", r"budget\.usd: is required, or tokens"),
+        (ALICE + "budget = { usd = 'x' }", r"budget\.usd: must be a number, not a string"),
+        (ALICE + "budget = { usd = inf }", r"budget\.usd: must be an amount in USD"),
+        (ALICE + "budget = { usd = -1 }", r"budget\.usd: must be an amount in USD"),
+        (
+            ALICE + "budget = { usd = 1, per = 'year' }",
+            r"budget\.per: must be one of 'day', 'week'",
+        ),
+        (ALICE + "budget = { usd = 1, time_zone = 'Mars' }", r"budget\.time_zone: must be a time"),
+        (ALICE + "budget = { eur = 1 }", r"budget: unknown key eur"),
         (ALICE + BOB.replace("tok_2", "tok_1"), r"tokens\[1\]\.id: is taken by tokens\[0\]"),
         (ALICE + BOB.replace("bob", "alice"), r"tokens\[1\]\.name: is taken by tokens\[0\]"),
         (ALICE + BOB.replace("bob", "tok_1"), r"tokens\[1\]\.name: is taken by tokens\[0\]"),
@@ -444,23 +460,19 @@ async def test_unreadable_file(path: Path, caplog: pytest.LogCaptureFixture) -> 
 
 # Writing
 
-_free_keys = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
-_scalars = (
-    st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | _free_keys
-    | st.datetimes(timezones=st.just(UTC))
+_limits = st.dictionaries(
+    st.sampled_from(["sessions", "message_bytes", "client_events_per_second"]), st.integers(0, 9)
+).map(MappingProxyType) | st.floats(0, 1e9).map(
+    lambda seconds: MappingProxyType({"session_seconds": seconds})
 )
-_frozen = st.recursive(
-    _scalars,
-    lambda inner: (
-        st.lists(inner, max_size=3).map(tuple)
-        | st.dictionaries(_free_keys, inner, max_size=3).map(MappingProxyType)
-    ),
-    max_leaves=6,
+_budgets = st.builds(
+    Budget,
+    usd=st.decimals(0, 1_000_000, places=9),
+    tokens=st.none() | st.integers(0, 10**15),
+    per=st.sampled_from(["day", "week", "month", "ever"]),
+    time_zone=st.sampled_from([None, "UTC"]),
+    warn_percent=st.integers(0, 100),
 )
-_tables = st.dictionaries(_free_keys, _frozen, max_size=3).map(MappingProxyType)
 _names = st.text(max_size=64).filter(lambda text: name_problem(text) is None)
 _tokens = st.builds(
     Token,
@@ -475,8 +487,8 @@ _tokens = st.builds(
     client_dialect=st.sampled_from([None, "auto", "ga", "beta"]),
     channels=st.just(()) | st.just(("x", "y")),
     transcription_channel=st.none() | st.just("x"),
-    limits=_tables,
-    budget=_tables,
+    limits=_limits,
+    budget=st.none() | _budgets,
 )
 
 
@@ -529,9 +541,9 @@ def test_file_lasts(path: Path) -> None:
     assert [token.disabled for token in store.tokens()] == [True, False]
 
 
-def test_free_tables_are_kept_when_another_token_changes(path: Path) -> None:
+def test_limits_are_kept_when_another_token_changes(path: Path) -> None:
     """A change keeps what a person wrote into limits and budget."""
-    path.write_text(ALICE + "limits = { sessions = 3, hours = [9, { to = 17 }] }\n" + BOB)
+    path.write_text(ALICE + "limits = { sessions = 3 }\nbudget = { usd = 0.1 }\n" + BOB)
     before = FileTokenStore(path).tokens()
 
     FileTokenStore(path).revoke("bob")

@@ -11,7 +11,7 @@ from rt_proxy.cli.explain import print_explanation
 from rt_proxy.cli.help import config_option, examples
 from rt_proxy.cli.live import print_live
 from rt_proxy.cli.outcome import fail_by_config
-from rt_proxy.configfile import load_settings, not_in_force
+from rt_proxy.configfile import load_settings
 from rt_proxy.errors import SettingsError, TokenStoreError
 from rt_proxy.listener.certificate import certificate_problems, upstream_file_problems
 from rt_proxy.settings import KeySource, Settings
@@ -144,8 +144,6 @@ def summary(settings: Settings) -> str:
         " and ".join(models),
         f"would listen on {address}:{settings.listen.port}",
     ]
-    if idle := not_in_force(settings):
-        parts.append(f"not in force yet: {' and '.join(f'[{name}]' for name in idle)}")
     return ", ".join(parts)
 
 

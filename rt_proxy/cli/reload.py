@@ -116,7 +116,7 @@ class Reloader:
         self._config = config
         self._proxy = proxy
         self._manager = manager
-        self._bound = config.settings.listen
+        self._bound = config.settings
         self._handed_over = handed_over
         self._apply = apply
 
@@ -158,7 +158,8 @@ class Reloader:
     def _warn_of_restart(self, new: Settings) -> None:
         bound = self._bound
         if self._handed_over:
-            bound = attrs.evolve(bound, host=new.listen.host, port=new.listen.port)
-        places = needs_restart(bound, new.listen)
+            listen = attrs.evolve(bound.listen, host=new.listen.host, port=new.listen.port)
+            bound = attrs.evolve(bound, listen=listen)
+        places = needs_restart(bound, new)
         if places:
             _logger.warning("these change only at a restart: %s", ", ".join(places))

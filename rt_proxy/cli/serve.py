@@ -17,7 +17,6 @@ from rt_proxy.cli.outcome import UNCLEAN_STOP, fail, fail_by_config
 from rt_proxy.cli.reload import LiveConfig, Reloader
 from rt_proxy.cli.signals import obey_signals, receive_signals
 from rt_proxy.cli.systemd import ServiceManager, passed_sockets
-from rt_proxy.configfile import not_in_force
 from rt_proxy.errors import RtProxyError, SettingsError
 from rt_proxy.listener.resolver import HostResolver
 from rt_proxy.observe import configure
@@ -188,9 +187,6 @@ def _names(settings: Settings) -> list[str]:
 
 
 def _announce(proxy: Proxy, settings: Settings) -> None:
-    idle = not_in_force(settings)
-    if idle:
-        _logger.warning("these sections are not in force yet: %s", ", ".join(idle))
     _logger.info(
         "listening",
         extra={
