@@ -102,7 +102,8 @@ class TestAtTheDoor:
         """It gets 429, and when the budget begins anew."""
         async with open_house(hooks=hooks()) as house:
             secret = poor(house, budget("0", per="day"))
-            client = await house.knock(token=secret, target=f"/openai/v1/realtime?model={kit.MODEL}")
+            target = f"/openai/v1/realtime?model={kit.MODEL}"
+            client = await house.knock(token=secret, target=target)
             status, headers, error = await client.read_answer()
             assert (status, error["code"], error["type"]) == (429, QUOTA, QUOTA)
             assert 0 < int(headers[b"retry-after"]) <= 24 * 3600

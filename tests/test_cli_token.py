@@ -4,18 +4,19 @@ import json
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from rt_proxy.cli.token import token
-from rt_proxy.settings import Secret
+from rt_proxy.settings import Budget, Secret
 from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.token import hash_secret
 
 KEYS = ["id", "name", "created", "expires", "disabled", "models", "default_model",
-        "client_dialect", "channels", "transcription_channel"]  # fmt: skip
+        "client_dialect", "channels", "transcription_channel", "limits", "budget"]  # fmt: skip
 SECRET = r"sk-rt-[A-Za-z0-9_-]{43}"
 
 
@@ -73,6 +74,75 @@ def test_add_with_everything(file: Path) -> None:
     assert made.client_dialect == "beta"
     assert (made.channels, made.transcription_channel) == (("x", "y"), "z")
     assert abs(datetime.now(UTC) - made.created) < timedelta(minutes=5)
+
+
+def test_add_with_a_budget_and_limits(file: Path) -> None:
+    """Money is kept to the last digit, and each limit by its name."""
+    done(
+        "add", "alice",
+        "--budget-usd", "0.10000000000000000001", "--budget-tokens", "7", "--budget-per", "day",
+        "--budget-time-zone", "Europe/Berlin",
+        "--limit", "sessions=2", "--limit", "session_seconds=1.5",
+    )  # fmt: skip
+    [made] = FileTokenStore(file).tokens()
+    assert made.limits == {"sessions": 2, "session_seconds": 1.5}
+    usd = Decimal("0.10000000000000000001")
+    assert made.budget == Budget(usd=usd, tokens=7, per="day", time_zone="Europe/Berlin")
+    shown = done("show", "alice").stdout
+    assert "0.10000000000000000001 USD or 7 tokens per day, Europe/Berlin" in shown
+    assert "limits         sessions=2, session_seconds=1.5" in shown
+    told = json.loads(done("show", "alice", "--json").stdout)
+    assert told["budget"]["usd"] == "0.10000000000000000001"
+    assert told["limits"] == {"sessions": 2, "session_seconds": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--budget-usd", "much"), "is not an amount of USD"),
+        (("--budget-usd", "-1"), "must be an amount in USD"),
+        (("--budget-usd", "nan"), "must be an amount in USD"),
+        (("--budget-tokens", "1.5"), "is not a valid integer"),
+        (("--budget-tokens", "-1"), "--budget-tokens: must be from 0"),
+        (("--budget-per", "year"), "is not one of"),
+        (("--budget-per", "day"), "--budget-usd: is required, or tokens"),
+        (("--budget-usd", "1", "--budget-time-zone", "Mars"), "must be a time zone"),
+        (("--limit", "sesions=1"), "sesions is no limit; known here: sessions"),
+        (("--limit", "sessions"), "must be a whole number"),
+        (("--limit", "sessions=1.5"), "must be a whole number"),
+        (("--limit", "session_seconds=inf"), "must be a number"),
+    ],
+)
+def test_wrong_budgets_and_limits(options: tuple[str, ...], words: str, file: Path) -> None:
+    """What cannot be is told, with status 2, and nothing is made."""
+    result = run("add", "alice", *options)
+    assert result.exit_code == 2
+    assert words in result.stderr.replace("\n", " ")
+    assert not file.exists()
+
+
+def test_set(file: Path) -> None:
+    """What is named changes, the rest and the secret stay."""
+    secret = Secret(
+        done("add", "alice", "--budget-usd", "5", "--limit", "sessions=2").stdout.strip()
+    )
+    told = done("set", "alice", "--budget-usd", "7.50", "--limit", "message_bytes=9").stderr
+    assert "budget  7.50 USD per month\nlimits  sessions=2, message_bytes=9" in told
+    found = FileTokenStore(file).authenticate(secret)
+    assert found is not None
+    assert found.budget == Budget(usd=Decimal("7.50"))
+    assert found.limits == {"sessions": 2, "message_bytes": 9}
+    done("set", found.id, "--budget-per", "day")
+    done("set", found.id, "--no-limits", "--limit", "sessions=1")
+    [found] = FileTokenStore(file).tokens()
+    assert (found.budget, found.limits) == (
+        Budget(usd=Decimal("7.50"), per="day"),
+        {"sessions": 1},
+    )
+    told = done("set", "alice", "--no-budget", "--no-limits").stderr
+    assert "none of its own\nlimits  the default of the proxy" in told
+    [found] = FileTokenStore(file).tokens()
+    assert (found.budget, found.limits) == (None, {})
 
 
 def test_add_json() -> None:
@@ -328,7 +398,7 @@ def test_missing_folder(folder: Path) -> None:
     assert f"no folder {folder / 'none'}" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["add", "list", "show", "revoke"])
+@pytest.mark.parametrize("command", ["add", "list", "show", "set", "revoke"])
 def test_help_has_examples(command: str) -> None:
     """The help of each command ends with lines to try."""
     assert re.search(rf"Examples:\n +rt-proxy token {command}", done(command, "--help").stdout)

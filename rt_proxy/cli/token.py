@@ -1,23 +1,31 @@
-"""The command `token`: add, list, show and revoke what lets clients in.
+"""The command `token`: add, list, show, set and revoke what lets clients in.
 
 Only words and arguments are dealt with here; the rules and the file are in ``tokens/``.
 A secret is printed once, by `add`; nothing else here has one, and no hash is ever printed.
 """
 
 import json
-import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import get_args
 
 import click
 
+from rt_proxy.cli.allowance import (
+    allowance_options,
+    budget_json,
+    budget_of,
+    budget_words,
+    limit_words,
+)
 from rt_proxy.cli.help import command_line, config_option, examples
 from rt_proxy.cli.outcome import fail, fail_by_config
+from rt_proxy.cli.table import width as text_width
 from rt_proxy.configfile import load_tokens_settings
 from rt_proxy.errors import SettingsError, TokenStoreError
-from rt_proxy.settings import ClientDialect
+from rt_proxy.settings import BudgetPeriod, ClientDialect
 from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.store import Standing
 from rt_proxy.tokens.token import Token, models_problem, name_problem, parse_duration
@@ -59,6 +67,7 @@ def token() -> None:
         "add kiosk --expires 30d --model gpt-realtime-2.1",
         "add ci --expires 2h > secret.txt",
         "add old-phone --client-dialect beta",
+        "add bob --budget-usd 5 --budget-per day --limit sessions=2",
     )
 )
 @click.argument("name", callback=_new_name)
@@ -91,6 +100,7 @@ def token() -> None:
     metavar="CHANNEL",
     help="Where its transcription sessions go.  [default: as in the config]",
 )
+@allowance_options
 @_json
 @config_option
 def add(
@@ -101,6 +111,11 @@ def add(
     client_dialect: ClientDialect | None,
     channels: tuple[str, ...],
     transcription_channel: str | None,
+    budget_usd: Decimal | None,
+    budget_tokens: int | None,
+    budget_per: BudgetPeriod | None,
+    budget_time_zone: str | None,
+    limits: dict[str, float],
     as_json: bool,
     path: Path,
 ) -> None:
@@ -111,6 +126,9 @@ def add(
     models = tuple(dict.fromkeys(models))
     if problem := models_problem(models, default_model):
         raise click.UsageError(problem)
+    budget = budget_of(
+        None, usd=budget_usd, tokens=budget_tokens, per=budget_per, time_zone=budget_time_zone
+    )
     store, file = _open_store(path)
     now = datetime.now(UTC).replace(microsecond=0)
     try:
@@ -123,6 +141,8 @@ def add(
             client_dialect=client_dialect,
             channels=tuple(dict.fromkeys(channels)),
             transcription_channel=transcription_channel,
+            limits=limits,
+            budget=budget,
         )
     except TokenStoreError as error:
         fail(str(error))
@@ -175,6 +195,55 @@ def show(name_or_id: str, as_json: bool, path: Path) -> None:
     click.echo(f"dialect        {found.client_dialect or 'the default of the proxy'}")
     click.echo(f"channels       {', '.join(found.channels) or 'any'}")
     click.echo(f"transcription  {found.transcription_channel or 'the default of the proxy'}")
+    click.echo(f"budget         {budget_words(found.budget)}")
+    click.echo(f"limits         {limit_words(found.limits)}")
+
+
+@token.command(
+    name="set",
+    epilog=_examples(
+        "set alice --budget-usd 10 --budget-per day",
+        "set alice --limit sessions=2 --limit session_seconds=600",
+        "set alice --no-budget --no-limits",
+    ),
+)
+@click.argument("name_or_id", metavar="NAME|ID")
+@allowance_options
+@click.option("--no-budget", is_flag=True, help="It may spend what the proxy may.")
+@click.option("--no-limits", is_flag=True, help="Its limits are those of the config.")
+@config_option
+def set_allowance(
+    name_or_id: str,
+    budget_usd: Decimal | None,
+    budget_tokens: int | None,
+    budget_per: BudgetPeriod | None,
+    budget_time_zone: str | None,
+    limits: dict[str, float],
+    no_budget: bool,
+    no_limits: bool,
+    path: Path,
+) -> None:
+    """Change what a token may spend and do; its secret stays.
+
+    What is not named stays as it is. It holds for new sessions.
+    """
+    store, file = _open_store(path)
+    found = _find(store, file, name_or_id, path)
+    budget = budget_of(
+        None if no_budget else found.budget,
+        usd=budget_usd,
+        tokens=budget_tokens,
+        per=budget_per,
+        time_zone=budget_time_zone,
+    )
+    changed = ({} if no_limits else dict(found.limits)) | limits
+    try:
+        store.allow(found.id, limits=changed, budget=budget)
+    except TokenStoreError as error:
+        fail(str(error))
+    click.echo(f"Token {found.name} ({found.id}):", err=True)
+    click.echo(f"budget  {budget_words(budget)}", err=True)
+    click.echo(f"limits  {limit_words(changed)}", err=True)
 
 
 @token.command(epilog=_examples("revoke alice", "revoke tok_9f86d081884c"))
@@ -226,6 +295,8 @@ def _described(token: Token) -> dict[str, object]:
         "client_dialect": token.client_dialect,
         "channels": list(token.channels),
         "transcription_channel": token.transcription_channel,
+        "limits": dict(token.limits),
+        "budget": budget_json(token.budget),
     }
 
 
@@ -249,10 +320,10 @@ def _print_table(tokens: Sequence[tuple[Token, Standing]]) -> None:
     header = ("ID", "NAME", "CREATED", "EXPIRES", "STATE", "MODELS")
     rows = [header, *(_row(token, standing) for token, standing in tokens)]
     colours = [None, *(_COLOURS[standing] for _, standing in tokens)]
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(text_width, column)) for column in zip(*rows, strict=True)]
     for row, colour in zip(rows, colours, strict=True):
         padded = (
-            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+            cell + " " * (width - text_width(cell)) for cell, width in zip(row, widths, strict=True)
         )
         click.echo(click.style("  ".join(padded).rstrip(), fg=colour))
 
@@ -260,9 +331,3 @@ def _print_table(tokens: Sequence[tuple[Token, Standing]]) -> None:
 def _row(token: Token, standing: Standing) -> tuple[str, ...]:
     created, expires, models = _iso(token.created), _expiry(token), _models(token)
     return token.id, token.name, created, expires, standing.value, models
-
-
-def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)

@@ -114,6 +114,22 @@ class TokenTable:
         revoked = attrs.evolve(token, disabled=True)
         return TokenTable(tuple(revoked if row is token else row for row in self.rows))
 
+    def allowing(
+        self, name_or_id: str, limits: Mapping[str, float], budget: Budget | None
+    ) -> "TokenTable":
+        """Return the table with other limits and another budget of one token.
+
+        Raises:
+            TokenStoreError: No token has this name or id, or something is wrong with them.
+        """
+        token = self.find(name_or_id)
+        if token is None:
+            raise TokenStoreError("no token has that name or id")
+        changed = attrs.evolve(token, limits=MappingProxyType(dict(limits)), budget=budget)
+        for field, reason in problems(changed):
+            raise TokenStoreError(f"{field}: {reason}")
+        return TokenTable(tuple(changed if row is token else row for row in self.rows))
+
 
 class MemoryTokenStore:
     """A store that forgets: for tests, and for embedders that bring their own tokens.
@@ -206,6 +222,17 @@ class MemoryTokenStore:
             TokenStoreError: No token has this name or id, or the change cannot be kept.
         """
         self._change(lambda table: table.revoking(name_or_id))
+
+    def allow(self, name_or_id: str, *, limits: Mapping[str, float], budget: Budget | None) -> None:
+        """Give a token other limits and another budget, in place of those that it has.
+
+        They hold for newcomers; sessions that live share the new budget with the next of them.
+
+        Raises:
+            TokenStoreError: No token has this name or id, something is wrong with them, or the
+                change cannot be kept.
+        """
+        self._change(lambda table: table.allowing(name_or_id, limits, budget))
 
     def _change(self, change: Callable[[TokenTable], TokenTable]) -> None:
         self._table = change(self._table)
