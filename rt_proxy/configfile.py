@@ -20,7 +20,14 @@ from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError, Ite
 from rt_proxy.channels import problems as channel_problems
 from rt_proxy.configtypes import strict_converter
 from rt_proxy.errors import SettingsError
-from rt_proxy.settings import ChannelSettings, Provider, Settings, TokensSettings, UsageSettings
+from rt_proxy.settings import (
+    Budget,
+    ChannelSettings,
+    Provider,
+    Settings,
+    TokensSettings,
+    UsageSettings,
+)
 from rt_proxy.settingsrules import check
 from rt_proxy.simulator.faults import parse_fault
 from rt_proxy.tomlvalues import syntax_problem
@@ -72,12 +79,8 @@ def load_tokens_settings(path: str | os.PathLike[str]) -> TokensSettings:
     Raises:
         SettingsError: The file cannot be read, or the section is wrong; every problem is named.
     """
-    document = _read_document(path)
     folder = Path(path).absolute().parent
-    section = {name: document[name] for name in ("tokens",) if name in document}
-    settings, mistakes = _structure(strict_converter(folder, {}), section, _TokensOnly)
-    if settings is None or mistakes:
-        raise SettingsError(os.fspath(path), [_line(mistake) for mistake in mistakes])
+    settings = _read_section(path, "tokens")
     return TokensSettings(file=folder / settings.tokens.file)
 
 
@@ -87,24 +90,35 @@ def load_usage_settings(path: str | os.PathLike[str]) -> UsageSettings | None:
     Raises:
         SettingsError: The file cannot be read, or the section is wrong; every problem is named.
     """
-    document = _read_document(path)
-    section = {name: document[name] for name in ("usage",) if name in document}
+    usage = _read_section(path, "usage").usage
     folder = Path(path).absolute().parent
-    settings, mistakes = _structure(strict_converter(folder, {}), section, _UsageOnly)
-    if settings is None or mistakes:
-        raise SettingsError(os.fspath(path), [_line(mistake) for mistake in mistakes])
-    usage = settings.usage
     return None if usage is None else attrs.evolve(usage, file=folder / usage.file)
 
 
-@attrs.frozen
-class _UsageOnly:
-    usage: UsageSettings | None = None
+def load_budget(path: str | os.PathLike[str]) -> Budget | None:
+    """Read the ``[budget]`` section of a config file; None: it has none.
+
+    Raises:
+        SettingsError: The file cannot be read, or the section is wrong; every problem is named.
+    """
+    return _read_section(path, "budget").budget
+
+
+def _read_section(path: str | os.PathLike[str], name: str) -> "_OneSection":
+    document = _read_document(path)
+    section = {name: document[name]} if name in document else {}
+    converter = strict_converter(Path(path).absolute().parent, {})
+    settings, mistakes = _structure(converter, section, _OneSection)
+    if settings is None or mistakes:
+        raise SettingsError(os.fspath(path), [_line(mistake) for mistake in mistakes])
+    return settings
 
 
 @attrs.frozen
-class _TokensOnly:
+class _OneSection:
     tokens: TokensSettings = attrs.field(factory=TokensSettings)
+    usage: UsageSettings | None = None
+    budget: Budget | None = None
 
 
 def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:

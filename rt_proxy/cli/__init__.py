@@ -13,6 +13,7 @@ from rt_proxy.cli.serve import serve
 from rt_proxy.cli.simulate import simulate
 from rt_proxy.cli.token import token
 from rt_proxy.cli.translate import translate
+from rt_proxy.cli.usage import usage
 
 
 @click.group(
@@ -23,6 +24,7 @@ from rt_proxy.cli.translate import translate
         "rt-proxy serve               serve it",
         "rt-proxy token add alice     let somebody in",
         'rt-proxy say "Hello"         try it',
+        "rt-proxy usage               tell who spent what",
     ),
 )
 @click.version_option(package_name="rt-proxy", message="rt-proxy %(version)s")
@@ -33,5 +35,5 @@ def main() -> None:
     """
 
 
-for _command in (check, init, say, serve, simulate, token, translate):
+for _command in (check, init, say, serve, simulate, token, translate, usage):
     main.add_command(_command)

@@ -19,6 +19,7 @@ from rt_proxy.errors import LedgerError
 from rt_proxy.realtime.counts import Tokens
 from rt_proxy.usage.ledger import Spent
 from rt_proxy.usage.record import UsageRecord
+from rt_proxy.usage.report import microseconds, spent_of
 from rt_proxy.usage.schema import open_to_write, reason_of
 
 _logger = logging.getLogger("rt_proxy.usage")
@@ -36,12 +37,10 @@ _INSERT: Final = (
     f"INSERT INTO usage ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608
     "ON CONFLICT (session_id, kind, upstream_id, content_index) DO NOTHING"
 )
-_SPENT: Final = "SELECT coalesce(sum(nano_usd), 0), coalesce(sum(tokens), 0) FROM"
 
 #: How often rows are looked for that are too old, in seconds, and how many go at once.
 _FORGET_PAUSE = 3_600.0
 _FORGET_ROWS = 2_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST = (1 << 63) - 1
 
 
@@ -107,7 +106,7 @@ class SqliteLedger:
         Raises:
             LedgerError: It cannot be read now.
         """
-        return await self._call(lambda connection: _spent(connection, token_id, since))
+        return await self._call(lambda connection: spent_of(connection, token_id, since))
 
     async def others_wrote(self) -> bool:
         """Return whether another process has written since this was asked last.
@@ -174,7 +173,7 @@ class SqliteLedger:
 
     def _forget(self, connection: sqlite3.Connection) -> bool:
         """Delete some rows that are too old; return whether there are no more of them."""
-        oldest = _microseconds(datetime.now(UTC) - self._keep)
+        oldest = microseconds(datetime.now(UTC) - self._keep)
         old = "SELECT id FROM usage WHERE time < ? ORDER BY time LIMIT ?"
         connection.execute(
             "INSERT INTO forgotten SELECT token_id, coalesce(sum(nano_usd), 0), sum(tokens) "  # noqa: S608
@@ -190,25 +189,10 @@ class SqliteLedger:
         return deleted.rowcount < _FORGET_ROWS
 
 
-def _spent(connection: sqlite3.Connection, token_id: str | None, since: datetime | None) -> Spent:
-    wheres = {
-        "token_id = ?": token_id,
-        "time >= ?": None if since is None else _microseconds(since),
-    }
-    given = {where: value for where, value in wheres.items() if value is not None}
-    where = f" WHERE {' AND '.join(given)}" if given else ""
-    spent = Spent(*connection.execute(f"{_SPENT} usage{where}", tuple(given.values())).fetchone())
-    if since is not None:
-        return spent
-    where = " WHERE token_id = ?" if token_id is not None else ""
-    values = () if token_id is None else (token_id,)
-    return spent + Spent(*connection.execute(f"{_SPENT} forgotten{where}", values).fetchone())
-
-
 def _row(record: UsageRecord) -> tuple[object, ...]:
     """Return a record as a row that SQLite can hold, whatever a peer has put into its texts."""
     values = attrs.asdict(record, recurse=False) | attrs.asdict(record.tokens)
-    values["time"] = _microseconds(record.time)
+    values["time"] = microseconds(record.time)
     values["kind"] = record.kind.value
     values["tokens"] = record.tokens.total
     return tuple(_storable(values[name]) for name in _COLUMNS)
@@ -222,10 +206,6 @@ def _storable(value: object) -> object:
             return max(-_LARGEST, min(int(value), _LARGEST))
         case _:
             return value
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _data_version(connection: sqlite3.Connection) -> int:
