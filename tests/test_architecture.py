@@ -81,6 +81,7 @@ WITHOUT_TESTS = {
     "cli.help": "options and lines to paste, in the tests of the commands",
     "realtime.framerules": "each rule has a test of its own among those of the frame reader",
     "tomlvalues": "what a type is called, in the tests of the config and the token file",
+    "cli.allowance": "budgets and limits as options and words, in the tests of `token`",
     "cli.outcome": "three exit statuses and one line of output, in the tests of every command",
 }
 

@@ -67,6 +67,7 @@ def test_commands() -> None:
         "simulate",
         "token",
         "translate",
+        "usage",
     }
 
 

@@ -1,5 +1,6 @@
 """The tables of docs/endings.md against the code: whoever changes one must change the other."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from rt_proxy.realtime import closing, refusals
 from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.realtime.frames import Fault, FaultKind
+from rt_proxy.realtime.overrate import refused_for_rate
 from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.settings import Timeouts
 
@@ -22,6 +24,8 @@ REFUSALS = (
     refusals.model_not_allowed("m"),
     refusals.invalid_intent("i"),
     refusals.missing_model(),
+    refusals.budget_spent("why"),
+    refusals.rate_limit_exceeded("why", 5),
     refusals.upstream_unavailable("why"),
 )
 HTTP_ONLY = (
@@ -29,9 +33,12 @@ HTTP_ONLY = (
     refusals.origin_not_allowed(),
     refusals.head_timeout(),
     refusals.too_many_from_address(5),
+    refusals.too_often_from_address(5),
     refusals.at_capacity(5),
+    refusals.too_many_newcomers(5),
     refusals.draining(5),
     refusals.internal_error(),
+    refusals.usage_unavailable(),
 )
 
 
@@ -71,13 +78,13 @@ def _header(refusal: Refusal) -> list[str]:
     return [name for name, _ in refusal.headers] or [""]
 
 
-def test_reserved_refusal() -> None:
-    """The refusal that is kept for limits of a token is as the page says."""
-    refusal = refusals.rate_limit_exceeded("why", 5)
+def test_events_that_come_too_fast() -> None:
+    """The error of an event that is refused for its rate is as the page says."""
+    event = json.loads(refused_for_rate(b'{"event_id":"mine"}', "the limit").payload)
 
-    assert tables("Reserved")[0][1][1:] == [
-        refusal.type, refusal.code, str(refusal.close_code), str(refusal.status),
-    ]  # fmt: skip
+    told = DOC.split("## Events that come too fast")[1].split("##")[0]
+    assert f"`{event['error']['type']}` and the code `{event['error']['code']}`" in told
+    assert event["error"]["event_id"] == "mine"
 
 
 def test_fixed_endings() -> None:
@@ -100,7 +107,8 @@ def test_the_word_is_the_reason() -> None:
     """The word is the code of the event and the reason of the close, as the page says."""
     for ending in closing.FIXED_ENDINGS:
         assert ending.reason == ending.word
-        assert f'"code":"{ending.word}"'.encode() in (ending.event() or b"")
+        code = "insufficient_quota" if ending is closing.BUDGET_SPENT else ending.word
+        assert f'"code":"{code}"'.encode() in (ending.event() or b"")
 
 
 def test_no_ending_is_forgotten() -> None:
