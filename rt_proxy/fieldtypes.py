@@ -5,10 +5,14 @@ converts or knows what the values mean, and no message repeats one, for it may b
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import attrs
+
+_MONEY = Decimal.__name__
 
 
 def wrong_types(value: attrs.AttrsInstance) -> Iterator[str]:
@@ -49,11 +53,15 @@ def _wrong(value: object, kind: Any, place: str) -> Iterator[str]:
 
 
 def _is_a(kind: type, value: object) -> bool:
-    """Tell whether a value is of a type; a whole number is a float too, and no bool is either."""
-    if isinstance(value, bool):
-        return kind is bool
+    """Tell whether a value is of a type; a whole number is a float too.
+
+    No bool is either, and a moment is no day, although Python has them so.
+    """
+    if isinstance(value, bool | datetime):
+        return kind is type(value)
     return isinstance(value, (int, float) if kind is float else kind)
 
 
 def _must_be(wanted: str, place: str, value: object) -> str:
-    return f"{place}: must be {wanted}, not {type(value).__name__}"
+    hint = '; an exact amount is an int, or such as Decimal("0.10")' if wanted == _MONEY else ""
+    return f"{place}: must be {wanted}, not {type(value).__name__}{hint}"

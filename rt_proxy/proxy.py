@@ -175,7 +175,8 @@ class Proxy:
         self._roster.draining = True
         with trio.move_on_after(seconds) as patience:
             await self._end_until_empty(only_idle=True)
-        with trio.move_on_after(self._house.settings.timeouts.farewell + _LAST_LOOK):
+        timeouts = self._house.settings.timeouts
+        with trio.move_on_after(timeouts.farewell + timeouts.usage + _LAST_LOOK):
             await self._end_until_empty(only_idle=False)
         self._drained.set()
         return not patience.cancelled_caught

@@ -4,7 +4,7 @@ Only what needs no knowledge of a provider; ``rt_proxy.channels.problems`` has t
 """
 
 import ipaddress
-import math
+import sys
 import zoneinfo
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -33,8 +33,11 @@ _LONGEST_SEND_STALL = 15
 _HIGHEST_PRICE = 1_000_000
 #: A budget of a month must find all of it in the ledger.
 _FEWEST_DAYS = 32
+_MOST_DAYS = 36_500
 _LONGEST_RESERVE = 3_600
 _MOST_TOKENS = 10**15
+#: Of every limit that is a number of things or of bytes: rates are reckoned in floats.
+HIGHEST_LIMIT = 10**15
 _AMOUNTS = [field.name for field in attrs.fields(PriceSettings) if field.name != "valid_from"]
 #: The limits of a proxy that 0 switches off.
 _COUNTS = (
@@ -114,12 +117,12 @@ def _wrong_listen(listen: ListenSettings) -> Iterator[str]:
 
 
 def _wrong_limits(limits: Limits) -> Iterator[str]:
-    yield from _negative("limits", limits, _COUNTS)
+    yield from _wrong_counts("limits", limits, _COUNTS)
     for name in ("per_token", "per_address"):
         yield from _wrong_scope(f"limits.{name}", getattr(limits, name))
     for name in ("head_bytes", "message_bytes", "parsed_bytes"):
-        if getattr(limits, name) < 1:
-            yield f"limits.{name}: must be at least 1"
+        if not 1 <= getattr(limits, name) <= HIGHEST_LIMIT:
+            yield f"limits.{name}: must be at least 1, and at most {HIGHEST_LIMIT}"
     if limits.parsed_bytes > limits.message_bytes:
         yield f"limits.parsed_bytes: must not exceed message_bytes, {limits.message_bytes}"
     if limits.sessions_per_address and limits.per_address.sessions:
@@ -127,22 +130,23 @@ def _wrong_limits(limits: Limits) -> Iterator[str]:
 
 
 def _wrong_scope(place: str, limits: ScopeLimits) -> Iterator[str]:
-    yield from _negative(place, limits, [field.name for field in attrs.fields(ScopeLimits)])
-    if not math.isfinite(limits.session_seconds):
+    names = (field.name for field in attrs.fields(ScopeLimits) if field.name != "session_seconds")
+    yield from _wrong_counts(place, limits, names)
+    if not _is_amount(limits.session_seconds):
         yield f"{place}.session_seconds: must be a number of seconds, 0 or more"
 
 
-def _negative(place: str, limits: Limits | ScopeLimits, names: Iterable[str]) -> Iterator[str]:
+def _wrong_counts(place: str, limits: Limits | ScopeLimits, names: Iterable[str]) -> Iterator[str]:
     for name in names:
-        if getattr(limits, name) < 0:
-            yield f"{place}.{name}: must not be negative; 0 switches it off"
+        if not 0 <= getattr(limits, name) <= HIGHEST_LIMIT:
+            yield f"{place}.{name}: must be from 0, which switches it off, to {HIGHEST_LIMIT}"
 
 
 def _wrong_health(health: HealthSettings) -> Iterator[str]:
     for field in attrs.fields(HealthSettings):
         if not _is_amount(getattr(health, field.name)):
             yield f"health.{field.name}: must be a number of seconds, 0 or more"
-    if health.cooldown > health.max_cooldown:
+    if _is_amount(health.cooldown) and health.cooldown > health.max_cooldown:
         yield f"health.cooldown: must not exceed max_cooldown, {health.max_cooldown:g}"
 
 
@@ -174,6 +178,8 @@ def _wrong_usage(usage: UsageSettings | None) -> Iterator[str]:
             yield f"usage.{name}: must be a number of seconds, 0 or more"
     if usage.keep_days != 0 and usage.keep_days < _FEWEST_DAYS:
         yield f"usage.keep_days: must be 0 (keep all) or at least {_FEWEST_DAYS}, a month and a day"
+    if usage.keep_days > _MOST_DAYS:
+        yield f"usage.keep_days: must not exceed {_MOST_DAYS}, a century; 0 keeps all"
     if usage.reserve > _LONGEST_RESERVE:
         yield f"usage.reserve: must not exceed {_LONGEST_RESERVE}, an hour"
     problem = time_zone_problem(usage.time_zone)
@@ -237,7 +243,8 @@ def _is_word(text: str) -> bool:
 
 
 def _is_amount(number: float) -> bool:
-    return math.isfinite(number) and number >= 0
+    # A whole number can be made by hand that no float can hold; no comparison minds its size.
+    return 0 <= number <= sys.float_info.max
 
 
 def _is_origin(text: str) -> bool:

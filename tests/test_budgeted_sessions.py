@@ -150,6 +150,17 @@ class TestAtTheDoor:
             await client.close()
             await farewells(client, upstream)
 
+    async def test_and_no_more_than_that(self, autojump_clock: MockClock) -> None:
+        """What is reserved for one alone is what is left, not what a reserve would be."""
+        async with open_house(hooks=hooks()) as house:
+            client, upstream = await house.open(token=poor(house, budget("0.030")))
+            await say_all(upstream, client, kit.response_created(), speech(1_000))
+            await upstream.send(TEXT, json.dumps(speech(600), separators=(",", ":")).encode())
+            assert (await upstream.hear())["type"] == "response.cancel"
+            await upstream.say(done("resp_1", "cancelled", cost(31)))
+            told, _ = await farewells(client, upstream)
+            assert told.told == (QUOTA, 4003, "budget_spent")
+
     @pytest.mark.log_says("session ended")
     async def test_given_back_if_no_upstream_opens(self, autojump_clock: MockClock) -> None:
         """What is held for a client that no channel can serve is held no more."""
@@ -452,3 +463,20 @@ class TestUsagePage:
         async with open_house(hooks=hooks()) as house:
             for token in (None, "wrong", Secret("sk-rt-x").reveal()):
                 assert (await self.ask(house, token))[0] == 401
+
+
+@pytest.mark.parametrize("kind", ["memory", "tcp"])
+async def test_a_whole_response_in_one_piece(autojump_clock: MockClock, kind: str) -> None:
+    """A response that arrives faster than it is spoken is cut all the same, and told so."""
+    async with open_house(hooks=hooks(), usage=NO_RESERVE) as house:
+        client, upstream = await house.open(token=poor(house, budget("0.030")), kind=kind)
+        events = [kit.response_created(), *[speech(100)] * 40, done(usage=cost(800))]
+        texts = [json.dumps(event, separators=(",", ":")).encode() for event in events]
+        raw = b"".join(kit.frame(TEXT, text) for text in texts)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(upstream.send_raw, raw)
+            told = await client.farewell()
+        assert told.told == (QUOTA, 4003, "budget_spent")
+        assert "response.done" not in [event["type"] for event in told.events]
+        await upstream.farewell()
+        assert (await house.record()).usd == Decimal("0.800")

@@ -318,8 +318,8 @@ def test_life_of_a_service(
     inbox.wait_for("READY=1")
     inbox.wait_for("WATCHDOG=1")
     served.signal(signal.SIGTERM)
-    # The drain of 20 s, the goodbyes of 2 s, and 5 s to spare.
-    assert inbox.wait_for("STOPPING=1") == ["STOPPING=1", "EXTEND_TIMEOUT_USEC=27000000"]
+    # The drain of 20 s, the goodbyes of 2 s, the last usage in 3 s, and 10 s to write it.
+    assert inbox.wait_for("STOPPING=1") == ["STOPPING=1", "EXTEND_TIMEOUT_USEC=35000000"]
     assert served.wait() == 0
 
 

@@ -209,6 +209,16 @@ class TestEstimates:
         meter.note_created("r2")
         assert estimate(meter) == Tokens()
 
+    def test_what_came_together_with_the_beginning(self) -> None:
+        """Frames are counted as they arrive, before the event is looked at that stands first."""
+        meter = Meter()
+        meter.spoken.note(speech(1_000))
+        assert meter.in_progress() == Tokens()
+        meter.note_created("r1")
+        assert meter.in_progress() == Tokens(audio_out=20)
+        meter.spoken.note(speech(1_000))
+        assert estimate(meter) == Tokens(audio_out=40)
+
     def test_while_it_goes_on(self) -> None:
         """The estimate of all that is in progress grows, and asking changes nothing."""
         meter = Meter()

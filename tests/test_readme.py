@@ -83,7 +83,7 @@ def test_addresses() -> None:
     }
 
     assert {path for path, (_, token) in told.items() if token == "no"} == {"/healthz", "/readyz"}
-    assert set(told) == {*REALTIME_PATHS, "/v1/models", "/healthz", "/readyz"}
+    assert set(told) == {*REALTIME_PATHS, "/v1/models", "/v1/usage", "/healthz", "/readyz"}
     for path, azure in REALTIME_PATHS.items():
         use, _ = told[path]
         assert ("Azure" in use) == azure

@@ -85,12 +85,21 @@ async def test_a_ledger_that_cannot_be_read(
 
 
 async def test_no_budget_any_more(autojump_clock: MockClock) -> None:
-    """A budget that is taken away limits nobody, nor those who were here before."""
+    """A budget that is taken away limits nobody, nor those who were here before; one may come."""
     books = books_of(OwnLedger())
-    await books.prepare("tok_1", "alice", Budget(usd=Decimal(0)), "UTC")
+    await books.prepare("tok_1", "alice", BUDGET, "UTC")
+    bill = bill_of(books)
+    for number in range(4):
+        bill.note(_metered(f"r{number}"), None, None)
+    assert bill.is_over()
     assert isinstance(books.open_purse("tok_1", Spent()), Account)
     await books.prepare("tok_1", "alice", None, "UTC")
     assert isinstance(books.open_purse("tok_1", Spent()), Purse)
+    assert books.state("tok_1") is None
+    assert not bill.is_over()
+    await books.prepare("tok_1", "alice", BUDGET, "UTC")
+    assert bill.is_over()
+    assert isinstance(books.open_purse("tok_1", Spent()), Account)
 
 
 async def test_each_record_goes_everywhere(autojump_clock: MockClock) -> None:

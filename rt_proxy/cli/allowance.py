@@ -33,13 +33,20 @@ def _limits(
     for value in values:
         name, _, number = value.partition("=")
         try:
-            limits[name] = float(number) if name == "session_seconds" else int(number)
+            limits[name] = int(number)
         except ValueError:
-            limits[name] = -1
+            limits[name] = _part_of_a_number(number) if name == "session_seconds" else -1
         problem = limits_problem({name: limits[name]})
         if problem is not None:
             raise click.BadParameter(f"{value!r}: {problem}.")
     return limits
+
+
+def _part_of_a_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return -1
 
 
 _OPTIONS = (
@@ -118,7 +125,10 @@ def budget_words(budget: Budget | None) -> str:
 
 def limit_words(limits: Mapping[str, float]) -> str:
     """Return limits for people, such as ``sessions=2, message_bytes=1000``."""
-    said = (f"{name}={number:g}" for name, number in limits.items())
+    said = (
+        f"{name}={int(number) if float(number).is_integer() else number}"
+        for name, number in limits.items()
+    )
     return ", ".join(said) or "the default of the proxy"
 
 

@@ -31,8 +31,9 @@ _SPARE_DESCRIPTORS = 256
 _MANY_DESCRIPTORS = 1_048_576
 #: Where this machine reaches a listener on every address.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
-#: How long it may take, beyond the drain and the goodbyes, until the process has ended.
-_LAST_SECONDS = 5
+#: How long it may take, beyond the drain and the goodbyes, until the process has ended: what was
+#: used last is written then.
+_LAST_SECONDS = 10
 
 
 @click.command(
@@ -160,7 +161,10 @@ async def _run(
                 reload=reloader.reload,
                 drain_seconds=lambda: config.settings.timeouts.drain,
                 on_drain=lambda seconds: manager.stopping(
-                    seconds + config.settings.timeouts.farewell + _LAST_SECONDS
+                    seconds
+                    + config.settings.timeouts.farewell
+                    + config.settings.timeouts.usage
+                    + _LAST_SECONDS
                 ),
             )
             nursery.cancel_scope.cancel("stopped")

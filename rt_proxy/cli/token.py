@@ -27,7 +27,7 @@ from rt_proxy.configfile import load_tokens_settings
 from rt_proxy.errors import SettingsError, TokenStoreError
 from rt_proxy.settings import BudgetPeriod, ClientDialect
 from rt_proxy.tokens.file import FileTokenStore
-from rt_proxy.tokens.store import Standing
+from rt_proxy.tokens.store import Allowance, Standing
 from rt_proxy.tokens.token import Token, models_problem, name_problem, parse_duration
 
 _COLOURS = {Standing.GOOD: "green", Standing.REVOKED: "red", Standing.EXPIRED: "yellow"}
@@ -227,23 +227,29 @@ def set_allowance(
 
     What is not named stays as it is. It holds for new sessions.
     """
+    of_budget = (budget_usd, budget_tokens, budget_per, budget_time_zone)
+    if not (limits or no_budget or no_limits or any(each is not None for each in of_budget)):
+        raise click.UsageError("nothing is to change; name a budget or a limit, or see --help")
+
+    def allowance(found: Token) -> Allowance:
+        budget = budget_of(
+            None if no_budget else found.budget,
+            usd=budget_usd,
+            tokens=budget_tokens,
+            per=budget_per,
+            time_zone=budget_time_zone,
+        )
+        return Allowance(({} if no_limits else dict(found.limits)) | limits, budget)
+
     store, file = _open_store(path)
     found = _find(store, file, name_or_id, path)
-    budget = budget_of(
-        None if no_budget else found.budget,
-        usd=budget_usd,
-        tokens=budget_tokens,
-        per=budget_per,
-        time_zone=budget_time_zone,
-    )
-    changed = ({} if no_limits else dict(found.limits)) | limits
     try:
-        store.allow(found.id, limits=changed, budget=budget)
+        changed = store.change(found.id, allowance)
     except TokenStoreError as error:
         fail(str(error))
-    click.echo(f"Token {found.name} ({found.id}):", err=True)
-    click.echo(f"budget  {budget_words(budget)}", err=True)
-    click.echo(f"limits  {limit_words(changed)}", err=True)
+    click.echo(f"Token {changed.name} ({changed.id}):", err=True)
+    click.echo(f"budget  {budget_words(changed.budget)}", err=True)
+    click.echo(f"limits  {limit_words(changed.limits)}", err=True)
 
 
 @token.command(epilog=_examples("revoke alice", "revoke tok_9f86d081884c"))

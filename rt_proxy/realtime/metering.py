@@ -223,14 +223,16 @@ class Meter:
         return left
 
     def _attribute(self) -> None:
-        """Lay what has passed since the last look to the response that began last."""
-        spoken = self.spoken.amount - self._spoken_before
-        written = self.written.amount - self._written_before
-        self._spoken_before, self._written_before = self.spoken.amount, self.written.amount
+        """Lay what has passed since the last look to the response that began last.
+
+        Frames are counted when they have arrived, and events looked at when their turn has come:
+        what has passed while no response goes on is of the one that is about to begin.
+        """
         if self._active:
             latest = self._active[next(reversed(self._active))]
-            latest.speech_characters += spoken
-            latest.text_characters += written
+            latest.speech_characters += self.spoken.amount - self._spoken_before
+            latest.text_characters += self.written.amount - self._written_before
+            self._spoken_before, self._written_before = self.spoken.amount, self.written.amount
 
     def _given(self) -> Tokens:
         heard = (self.heard.amount - self._heard_before) / self._hearing_rate

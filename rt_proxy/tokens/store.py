@@ -47,6 +47,25 @@ class TokenStore(Protocol):
 
 
 @attrs.frozen
+class Allowance:
+    """What a token may spend and do, as ``Token`` has it."""
+
+    limits: Mapping[str, float]
+    budget: Budget | None
+
+
+def _frozen(limits: Mapping[str, float]) -> Mapping[str, float]:
+    """Return limits that nobody can change.
+
+    Raises:
+        TokenStoreError: They are no mapping.
+    """
+    if not isinstance(limits, Mapping):
+        raise TokenStoreError(f"limits: must be a mapping, not {type(limits).__name__}")
+    return MappingProxyType(dict(limits))
+
+
+@attrs.frozen
 class TokenTable:
     """Tokens, each with an id, a name and a hash of its own, and what can be asked of them."""
 
@@ -114,10 +133,14 @@ class TokenTable:
         revoked = attrs.evolve(token, disabled=True)
         return TokenTable(tuple(revoked if row is token else row for row in self.rows))
 
-    def allowing(
-        self, name_or_id: str, limits: Mapping[str, float], budget: Budget | None
-    ) -> "TokenTable":
+    def changing(self, name_or_id: str, change: Callable[[Token], Allowance]) -> "TokenTable":
         """Return the table with other limits and another budget of one token.
+
+        The same table is returned where they are those that it has already.
+
+        Args:
+            name_or_id: Which token.
+            change: Makes the new ones of the token as it is now.
 
         Raises:
             TokenStoreError: No token has this name or id, or something is wrong with them.
@@ -125,9 +148,12 @@ class TokenTable:
         token = self.find(name_or_id)
         if token is None:
             raise TokenStoreError("no token has that name or id")
-        changed = attrs.evolve(token, limits=MappingProxyType(dict(limits)), budget=budget)
+        allowance = change(token)
+        changed = attrs.evolve(token, limits=_frozen(allowance.limits), budget=allowance.budget)
         for field, reason in problems(changed):
             raise TokenStoreError(f"{field}: {reason}")
+        if changed == token:
+            return self
         return TokenTable(tuple(changed if row is token else row for row in self.rows))
 
 
@@ -209,7 +235,7 @@ class MemoryTokenStore:
             client_dialect=client_dialect,
             channels=tuple(channels),
             transcription_channel=transcription_channel,
-            limits=MappingProxyType(dict(limits)),
+            limits=_frozen(limits),
             budget=budget,
         )
         self._change(lambda table: table.adding(token))
@@ -223,16 +249,26 @@ class MemoryTokenStore:
         """
         self._change(lambda table: table.revoking(name_or_id))
 
-    def allow(self, name_or_id: str, *, limits: Mapping[str, float], budget: Budget | None) -> None:
-        """Give a token other limits and another budget, in place of those that it has.
+    def change(self, name_or_id: str, change: Callable[[Token], Allowance]) -> Token:
+        """Give a token other limits and another budget; its secret stays. Return it as it is then.
 
         They hold for newcomers; sessions that live share the new budget with the next of them.
+
+        Args:
+            name_or_id: Which token.
+            change: Makes the new ones of the token as the store holds it at that moment, so that
+                of two changes at once none is lost. What it raises goes through, and nothing
+                is changed.
 
         Raises:
             TokenStoreError: No token has this name or id, something is wrong with them, or the
                 change cannot be kept.
         """
-        self._change(lambda table: table.allowing(name_or_id, limits, budget))
+        self._change(lambda table: table.changing(name_or_id, change))
+        changed = self._table.find(name_or_id)
+        if changed is None:  # it was there a moment ago, and no change takes a token away
+            raise AssertionError
+        return changed
 
     def _change(self, change: Callable[[TokenTable], TokenTable]) -> None:
         self._table = change(self._table)

@@ -4,18 +4,19 @@ Pure: nothing here reads a file or a clock.
 """
 
 import hashlib
-import math
 import re
 import secrets
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import get_args
 
 import attrs
 
+from rt_proxy.fieldtypes import wrong_types
 from rt_proxy.settings import Budget, ClientDialect, ScopeLimits, Secret
-from rt_proxy.settingsrules import budget_problems
+from rt_proxy.settingsrules import HIGHEST_LIMIT, budget_problems
 
 NAME_LENGTH = 64
 #: In ``Token.models``, as in a channel's: every model.
@@ -160,15 +161,28 @@ def client_dialect_problem(client_dialect: str | None) -> str | None:
 
 def limits_problem(limits: Mapping[str, float]) -> str | None:
     """Return why these cannot be the limits of a token, or None if they can."""
-    unknown = ", ".join(sorted(limits.keys() - set(_LIMIT_NAMES)))
+    unknown = [str(name) for name in limits if name not in _LIMIT_NAMES]
     if unknown:
-        return f"{unknown} is no limit; known here: {', '.join(_LIMIT_NAMES)}"
+        names = ", ".join(name if name and name.isprintable() else repr(name) for name in unknown)
+        return f"{names} is no limit; known here: {', '.join(_LIMIT_NAMES)}"
     for name, limit in limits.items():
         whole = name != "session_seconds"
-        kinds = (int,) if whole else (int, float)
-        if isinstance(limit, bool) or not isinstance(limit, kinds) or not 0 <= limit < math.inf:
-            return f"{name} must be a {'whole ' if whole else ''}number, 0 (no limit) or more"
+        kinds, highest = ((int,), HIGHEST_LIMIT) if whole else ((int, float), sys.float_info.max)
+        if isinstance(limit, bool) or not isinstance(limit, kinds) or not 0 <= limit <= highest:
+            most = f", at most {highest}" if whole else ""
+            return f"{name} must be a {'whole ' if whole else ''}number, 0 (no limit) or more{most}"
     return None
+
+
+def _budget_problems(budget: Budget) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a budget, also one that was made by hand."""
+    if not isinstance(budget, Budget):
+        yield "budget", f"must be a Budget, not {type(budget).__name__}"
+        return
+    # The rules rely on the types.
+    wrong = [line.partition(": ") for line in wrong_types(budget)]
+    found = [(field, reason) for field, _, reason in wrong] or budget_problems(budget)
+    yield from ((f"budget.{field}", reason) for field, reason in found)
 
 
 def problems(token: Token) -> list[tuple[str, str]]:
@@ -185,8 +199,7 @@ def problems(token: Token) -> list[tuple[str, str]]:
             () if token.transcription_channel is None else (token.transcription_channel,)
         ),
     }
-    of_budget = () if token.budget is None else budget_problems(token.budget)
     return [
         *((field, reason) for field, reason in found.items() if reason is not None),
-        *((f"budget.{field}", reason) for field, reason in of_budget),
+        *(() if token.budget is None else _budget_problems(token.budget)),
     ]

@@ -24,6 +24,9 @@ _logger = logging.getLogger("rt_proxy.usage")
 #: How often it is looked whether somebody else writes to the ledger, in seconds.
 _LOOK = 1.0
 
+#: Of an account whose budget was taken away.
+_UNLIMITED = Budget(warn_percent=0)
+
 OnUsage = Callable[[UsageRecord], None]
 OnBudgetWarning = Callable[[BudgetState], None]
 
@@ -78,10 +81,11 @@ class Books:
             budget: What may be spent; None: there is no budget.
             zone: The time zone of a budget that names none.
         """
-        if budget is None:
-            self._accounts.pop(token_id, None)
-            return
         account = self._accounts.get(token_id)
+        if budget is None:
+            if account is not None:  # its sessions stay in it, and a budget may come again
+                account.redefine(_UNLIMITED, zone)
+            return
         if account is None:
             account = self._accounts[token_id] = Account(owner, budget, zone)
         else:
@@ -108,6 +112,8 @@ class Books:
         for account in accounts:
             if not account.fits(now, reserve):
                 return account
+        for account in accounts:
+            reserve = account.at_most(now, reserve)
         return Purse(accounts, reserve)
 
     def open_bill(self, template: UsageRecord, price: PriceFunction, purse: Purse) -> Bill:
@@ -121,7 +127,9 @@ class Books:
     def state(self, token_id: str | None) -> BudgetState | None:
         """Return how the budget of a token stands, or of the whole proxy; None: it has none."""
         account = self._accounts.get(token_id)
-        return None if account is None else account.state(self._clock())
+        if account is None or account.budget is _UNLIMITED:
+            return None
+        return account.state(self._clock())
 
     async def keep_current(self, others_wrote: Callable[[], Awaitable[bool]]) -> None:
         """Take up, for ever, what other processes write to the ledger. Cancelling is safe.

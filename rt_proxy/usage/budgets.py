@@ -165,6 +165,17 @@ class Account:
             for limit, amount in zip(self._limits, (total.nano_usd, total.tokens), strict=True)
         )
 
+    def at_most(self, now: float, reserve: Spent) -> Spent:
+        """Return a reserve, or as much of it as is left."""
+        taken = self._spent.get(self._key(now), Spent()) + self._held
+        nano_usd, tokens = self._limits
+        return Spent(
+            reserve.nano_usd
+            if nano_usd is None
+            else min(reserve.nano_usd, nano_usd - taken.nano_usd),
+            reserve.tokens if tokens is None else min(reserve.tokens, tokens - taken.tokens),
+        )
+
     def is_spent(self, now: float, *, with_held: bool) -> bool:
         """Whether nothing is left, or nothing beyond what is held for sessions."""
         spent = self._spent.get(self._key(now), Spent())
