@@ -10,7 +10,9 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from datetime import date
+from decimal import Context, Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -36,6 +38,9 @@ _Place = tuple[str | int, ...]
 _T = TypeVar("_T")
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+#: Money is read as it was written. An exponent that no Decimal can have makes a NaN, which is
+#: refused in its place, and no exception that would be of another kind than the parser's.
+_exact_number = partial(Decimal, context=Context(traps=[]))
 
 
 def load_settings(
@@ -180,7 +185,7 @@ def _parse_toml(content: bytes) -> dict[str, Any]:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"is not UTF-8 text, in line {line}") from None
     try:
-        return tomllib.loads(text, parse_float=Decimal)  # money is read as it was written
+        return tomllib.loads(text, parse_float=_exact_number)
     except RecursionError:
         raise ValueError("is nested too deep") from None
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
@@ -251,6 +256,12 @@ def _stand_in(place: _Place) -> object | None:
             return {"file": "unread"}
         case ("channels", int(), "api_key_from", "command"):
             return ["unread"]
+        case ("budget", "usd" | "tokens"):
+            return 0
+        case (*_, "prices", str(), int(index)):
+            return {"valid_from": date.fromordinal(index + 1)}
+        case (*_, "prices", str(), int(index), "valid_from"):
+            return date.fromordinal(index + 1)  # not the same as that of another price
         case (*_, int()):
             return ""
         case _:

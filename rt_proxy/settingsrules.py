@@ -122,7 +122,7 @@ def _wrong_limits(limits: Limits) -> Iterator[str]:
         yield from _wrong_scope(f"limits.{name}", getattr(limits, name))
     for name in ("head_bytes", "message_bytes", "parsed_bytes"):
         if not 1 <= getattr(limits, name) <= HIGHEST_LIMIT:
-            yield f"limits.{name}: must be at least 1, and at most {HIGHEST_LIMIT}"
+            yield f"limits.{name}: must be at least 1 and at most {HIGHEST_LIMIT}"
     if limits.parsed_bytes > limits.message_bytes:
         yield f"limits.parsed_bytes: must not exceed message_bytes, {limits.message_bytes}"
     if limits.sessions_per_address and limits.per_address.sessions:
@@ -138,8 +138,10 @@ def _wrong_scope(place: str, limits: ScopeLimits) -> Iterator[str]:
 
 def _wrong_counts(place: str, limits: Limits | ScopeLimits, names: Iterable[str]) -> Iterator[str]:
     for name in names:
-        if not 0 <= getattr(limits, name) <= HIGHEST_LIMIT:
-            yield f"{place}.{name}: must be from 0, which switches it off, to {HIGHEST_LIMIT}"
+        if getattr(limits, name) < 0:
+            yield f"{place}.{name}: must not be negative; 0 switches it off"
+        elif getattr(limits, name) > HIGHEST_LIMIT:
+            yield f"{place}.{name}: must not exceed {HIGHEST_LIMIT}"
 
 
 def _wrong_health(health: HealthSettings) -> Iterator[str]:

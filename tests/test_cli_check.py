@@ -142,6 +142,48 @@ def test_wrong_arguments(arguments: list[str], problem: str) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
 
 
+TOKENS = """
+[[tokens]]
+id = "tok_1"
+name = "alice"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+created = 2026-01-31T12:00:00Z
+"""
+
+
+def test_tokens_that_no_channel_serves() -> None:
+    """What a token names and no channel has is warned of, once each; all is well nevertheless."""
+    Path("tokens.toml").write_text(
+        TOKENS + 'channels = ["openai", "opnai"]\ntranscription_channel = "opnai"\n'
+        'models = ["a", "d", "*"]\ndefault_model = "d"\n'
+    )
+    result = run(GOOD)
+
+    place = Path("tokens.toml").absolute()
+    assert result.stderr.splitlines() == [
+        f"{place}: warning: alice (tok_1): there is no channel 'opnai'",
+        f"{place}: warning: alice (tok_1): no channel serves model 'd'",
+    ]
+    assert result.stdout.startswith("config.toml: ok, ")
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("more", ["disabled = true", "expires = 2026-01-31T12:00:01Z"])
+def test_tokens_that_let_nobody_in(more: str) -> None:
+    """A token that is revoked or has expired may name what was there once."""
+    Path("tokens.toml").write_text(TOKENS + f'models = ["d"]\n{more}\n')
+
+    assert run(GOOD).stderr == ""
+
+
+def test_tokens_where_any_model_is_served() -> None:
+    """Where a channel takes any model, a token may name any; a channel must still be there."""
+    Path("tokens.toml").write_text(TOKENS + 'models = ["d"]\nchannels = ["none"]\n')
+    [line] = run(GOOD.replace('["a", "b"]', '["*"]')).stderr.splitlines()
+
+    assert line.endswith("alice (tok_1): there is no channel 'none'")
+
+
 def test_help() -> None:
     """The help has examples, and the exit statuses of each way."""
     text = " ".join(CliRunner().invoke(check, ["--help"]).stdout.split())

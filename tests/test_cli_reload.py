@@ -341,6 +341,30 @@ async def test_restart(tmp_path: Path, log: Any) -> None:
         ]
 
 
+@pytest.mark.log_says("these change only at a restart")
+@pytest.mark.parametrize("handed_over", [False, True])
+async def test_restart_for_the_ledger(tmp_path: Path, log: Any, handed_over: bool) -> None:
+    """Another ledger is named, whoever made the listeners; other days and reserves hold at once."""
+    usage = '[usage]\nfile = "usage.db"\n'
+    async with scene(tmp_path, config(more=usage), handed_over=handed_over) as play:
+        for more in (
+            usage + 'time_zone = "Europe/Berlin"\nreserve = 1\n',
+            '[usage]\nfile = "other.db"\nsync = 2\nkeep_days = 40\n',
+            "",
+        ):
+            play.write(config(more=more))
+            play.reloader.reload()
+
+        assert [message for message, _ in log()] == [
+            "reloaded",
+            "these change only at a restart: usage.file, usage.sync, usage.keep_days",
+            "reloaded",
+            "these change only at a restart: usage",
+            "reloaded",
+        ]
+        assert not (tmp_path / "other.db").exists()
+
+
 async def test_restart_with_listeners_of_others(tmp_path: Path, log: Any) -> None:
     """Where the listeners were handed over, host and port mean nothing, and nobody complains."""
     async with scene(tmp_path, handed_over=True) as play:

@@ -111,14 +111,52 @@ def test_add_with_a_budget_and_limits(file: Path) -> None:
         (("--limit", "sessions"), "must be a whole number"),
         (("--limit", "sessions=1.5"), "must be a whole number"),
         (("--limit", "session_seconds=inf"), "must be a number"),
+        (("--limit", "session_seconds=long"), "must be a number"),
+        (("--limit", "=3"), "'' is no limit"),
+        (("--limit", "sessions=1" + "0" * 400), "must be a whole number"),
     ],
 )
 def test_wrong_budgets_and_limits(options: tuple[str, ...], words: str, file: Path) -> None:
-    """What cannot be is told, with status 2, and nothing is made."""
+    """What cannot be is told, with status 2, and nothing is made or changed."""
     result = run("add", "alice", *options)
     assert result.exit_code == 2
     assert words in result.stderr.replace("\n", " ")
     assert not file.exists()
+    done("add", "alice")
+    before = file.read_bytes()
+    result = run("set", "alice", *options)
+    assert result.exit_code == 2
+    assert words in result.stderr.replace("\n", " ")
+    assert file.read_bytes() == before
+
+
+def test_limits_are_shown_in_full(file: Path) -> None:
+    """No digit of a limit is lost, and a whole number of seconds is written as one."""
+    done(
+        "add", "alice",
+        "--limit", "message_bytes=33554433", "--limit", "session_seconds=1234567",
+    )  # fmt: skip
+    assert "session_seconds = 1234567\n" in file.read_text()
+    shown = done("show", "alice").stdout
+    assert "limits         message_bytes=33554433, session_seconds=1234567\n" in shown
+
+
+def test_set_nothing(file: Path) -> None:
+    """A command that would change nothing says so."""
+    done("add", "alice")
+    before = file.read_bytes()
+    result = run("set", "alice")
+    assert result.exit_code == 2
+    assert "nothing is to change" in result.stderr
+    assert file.read_bytes() == before
+
+
+def test_set_nobody() -> None:
+    """Nobody is changed by a name that nobody has, and it is not repeated."""
+    result = run("set", "sk-rt-hush", "--no-budget")
+    assert result.exit_code == 1
+    assert "has that name or id" in result.stderr
+    assert "hush" not in result.stderr
 
 
 def test_set(file: Path) -> None:

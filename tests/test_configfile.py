@@ -1,15 +1,18 @@
 """The config file: TOML in, ``Settings`` out, or every problem at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 import attrs
 import pytest
+import tomli_w
 
 from rt_proxy import configfile
 from rt_proxy.configfile import load_settings, load_tokens_settings, load_usage_settings
 from rt_proxy.errors import SettingsError
+from rt_proxy.fieldtypes import wrong_types
 from rt_proxy.settings import (
     ChannelSettings,
     KeySource,
@@ -514,11 +517,56 @@ class TestMoney:
         assert settings.usage is not None
         assert type(settings.usage.sync) is float
 
+    def test_every_number_with_a_point(self, load: Load) -> None:
+        """Each setting that may have a point is a float, and none but money is a Decimal."""
+        document: dict[str, object] = {"usage": {}, "health": {}, "limits": {}, "timeouts": {}}
+        channel = {"name": "s", "provider": "compatible", "base_url": "wss://up.test/v1"}
+        document["channels"] = [channel | {"models": ["*"], "api_key_from": {"file": "key"}}]
+        places = list(_float_settings(Settings, ()))
+        for place in places:
+            table: Any = document
+            for step in place[:-1]:
+                table = table[step] if isinstance(step, int) else table.setdefault(step, {})
+            table[place[-1]] = 1.5
+        settings = load(tomli_w.dumps(document))
+
+        assert len(places) > 20  # the timeouts alone are so many
+        for place in places:
+            value: Any = settings
+            for step in place:
+                value = value[step] if isinstance(step, int) else getattr(value, step)
+            assert (type(value), value) == (float, 1.5), place
+        assert list(wrong_types(settings)) == []
+
+    @pytest.mark.parametrize(
+        "setting", ["usage.sync", "timeouts.drain", "limits.per_token.session_seconds"]
+    )
+    @pytest.mark.parametrize("value", ["nan", "inf", "1e999", "1" + "0" * 400])
+    def test_no_number(self, load: Load, setting: str, value: str) -> None:
+        """Nor may any other number be none, or one that no float can hold."""
+        assert problems(load, f"{setting} = {value}\n" + CHANNEL) == (
+            f"{setting}: must be a finite number",
+        )
+
     @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "true", '"1"', "[1]"])
     def test_no_money(self, load: Load, value: str) -> None:
         """What is no finite number is none."""
         with pytest.raises(SettingsError, match=r"budget\.usd: must be a (finite )?number"):
             load(CHANNEL + f"[budget]\nusd = {value}\n")
+
+
+def _float_settings(kind: Any, place: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    """Yield the place of every setting that is a float; of arrays that of the first item."""
+    for field in attrs.fields(kind):
+        inner: tuple[str | int, ...] = (*place, field.name)
+        kinds = get_args(field.type)
+        if field.type is float:
+            yield inner
+        elif attrs.has(field.type):
+            yield from _float_settings(field.type, inner)
+        elif kinds and attrs.has(kinds[0]) and kinds[0] is not Secret:
+            is_array = get_origin(field.type) is tuple
+            yield from _float_settings(kinds[0], (*inner, 0) if is_array else inner)
 
 
 class TestChannelSettings:

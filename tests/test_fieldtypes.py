@@ -1,5 +1,6 @@
 """Settings that were made by hand with values of wrong types."""
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import attrs
@@ -20,6 +21,7 @@ from rt_proxy.settingsrules import check
 
 CHANNEL = ChannelSettings("s", "simulator", {"*": "*"})
 GOOD = Settings(channels=(CHANNEL,))
+AMOUNT = 'an exact amount is an int, or such as Decimal("0.10")'
 
 
 def settings(value: Any = (CHANNEL,), **more: Any) -> Settings:
@@ -45,6 +47,7 @@ def listen(**fields: Any) -> Settings:
         listen(origins=["https://app.example.com"]),
         settings(timeouts=Timeouts(drain=1, pong=0.5)),
         settings(prices={"m": PriceSettings(text_in=1)}),
+        settings(prices={"m": PriceSettings(valid_from=date(2026, 12, 1))}),
     ],
 )
 def test_right_types(good: Settings) -> None:
@@ -70,12 +73,16 @@ def test_right_types(good: Settings) -> None:
         (settings(timeouts={"drain": 1}), "timeouts: must be Timeouts, not dict"),
         (settings(timeouts=Timeouts(drain="1")), "timeouts.drain: must be float, not str"),  # type: ignore[arg-type]
         (settings(prices={"m": PriceSettings(text_in="1")}),  # type: ignore[arg-type]
-         'prices."m"[0].text_in: must be Decimal, not str'),
+         f'prices."m"[0].text_in: must be Decimal, not str; {AMOUNT}'),
         (settings(prices={"m": PriceSettings(text_in=0.1)}),  # type: ignore[arg-type]
-         'prices."m"[0].text_in: must be Decimal, not float'),
+         f'prices."m"[0].text_in: must be Decimal, not float; {AMOUNT}'),
+        (settings(prices={"m": PriceSettings(valid_from=datetime(2026, 12, 1, tzinfo=UTC))}),
+         'prices."m"[0].valid_from: must be date, not datetime'),
         (settings(prices=[]), "prices: must be a mapping, not list"),
         (settings(budget=Budget(usd=0.1)),  # type: ignore[arg-type]
-         "budget.usd: must be Decimal, not float"),
+         f"budget.usd: must be Decimal, not float; {AMOUNT}"),
+        (settings(budget=Budget(usd=True)),
+         f"budget.usd: must be Decimal, not bool; {AMOUNT}"),
         (settings(log=LogSettings(level="loud")),  # type: ignore[arg-type]
          "log.level: must be one of 'debug', 'info', 'warning', 'error'"),
     ],

@@ -22,7 +22,7 @@ from rt_proxy.settings import (
     TokensSettings,
     UsageSettings,
 )
-from rt_proxy.settingsrules import check
+from rt_proxy.settingsrules import HIGHEST_LIMIT, check
 
 CHANNEL = ChannelSettings(name="one", provider="simulator", models=MappingProxyType({"m": "m"}))
 
@@ -199,15 +199,22 @@ class TestLimits:
 
     @pytest.mark.parametrize("name", ["sessions", "sessions_per_address"])
     def test_counts(self, name: str) -> None:
-        """0 switches a count off, and less makes no sense."""
+        """0 switches a count off, less makes no sense, and no float can hold any number."""
         assert check(settings(limits=Limits(**{name: 0}))) == []
-        assert places(settings(limits=Limits(**{name: -1}))) == [f"limits.{name}"]
+        assert check(settings(limits=Limits(**{name: HIGHEST_LIMIT}))) == []
+        for count in (-1, HIGHEST_LIMIT + 1, 10**400):
+            assert places(settings(limits=Limits(**{name: count}))) == [f"limits.{name}"]
 
     @pytest.mark.parametrize("name", ["head_bytes", "parsed_bytes"])
     def test_sizes(self, name: str) -> None:
         """A size of nothing makes no sense."""
         assert check(settings(limits=Limits(**{name: 1}))) == []
         assert places(settings(limits=Limits(**{name: 0}))) == [f"limits.{name}"]
+
+    def test_size_beyond_measure(self) -> None:
+        """Nor does one of a size that nothing has."""
+        limits = Limits(message_bytes=HIGHEST_LIMIT + 1)
+        assert places(settings(limits=limits)) == ["limits.message_bytes"]
 
     def test_parsed_within_message(self) -> None:
         """What is parsed is a message, and cannot be longer than one."""
@@ -225,7 +232,7 @@ class TestTimeouts:
         """Every timeout can be off or a part of a second, and is never negative or no number."""
         for seconds in (0, 0.5):
             assert check(settings(timeouts=Timeouts(**{name: seconds}))) == []
-        for seconds in (-0.1, math.nan, math.inf):
+        for seconds in (-0.1, math.nan, math.inf, 10**400):
             assert f"timeouts.{name}" in places(settings(timeouts=Timeouts(**{name: seconds})))
 
     def test_send_stall_below_upstream_pings(self) -> None:
@@ -267,6 +274,8 @@ class TestUsage:
             ("reserve", 4_000),
             ("keep_days", -1),
             ("keep_days", 31),
+            ("keep_days", 36_501),
+            ("keep_days", 10**12),
             ("time_zone", "Nowhere/Land"),
             ("time_zone", "../../etc/passwd"),
             ("time_zone", ""),
@@ -329,9 +338,16 @@ class TestScopeLimits:
             "limits.sessions_per_minute"
         ]
 
-    def test_no_length(self) -> None:
+    @pytest.mark.parametrize("field", [field.name for field in attrs.fields(ScopeLimits)])
+    def test_beyond_measure(self, field: str) -> None:
+        """A whole number that no float can hold is none."""
+        limits = Limits(per_token=ScopeLimits(**{field: 10**400}))  # type: ignore[arg-type]
+        assert places(settings(limits=limits)) == [f"limits.per_token.{field}"]
+
+    @pytest.mark.parametrize("length", [math.nan, math.inf])
+    def test_no_length(self, length: float) -> None:
         """A length must be a number."""
-        limits = Limits(per_token=ScopeLimits(session_seconds=float("nan")))
+        limits = Limits(per_token=ScopeLimits(session_seconds=length))
         assert places(settings(limits=limits)) == ["limits.per_token.session_seconds"]
 
     def test_one_limit_in_two_places(self) -> None:

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from rt_proxy.errors import TokenStoreError
 from rt_proxy.settings import Budget, Secret
 from rt_proxy.tokens.file import FileTokenStore, parse, render
-from rt_proxy.tokens.store import Standing, TokenTable
+from rt_proxy.tokens.store import Allowance, Standing, TokenTable
 from rt_proxy.tokens.token import Token, hash_secret, name_problem
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -192,12 +192,16 @@ def test_byte_order_mark_is_no_matter() -> None:
         (ALICE + "limits = { sesions = 1 }", r"limits: sesions is no limit; known here: sessions,"),
         (ALICE + "limits = { sessions = true }", r"must be a table of numbers, but has a boolean"),
         (ALICE + "limits = { sessions = 1.5 }", r"sessions must be a whole number"),
+        (ALICE + "limits = { sessions = 1" + "0" * 400 + " }", r"sessions must be a whole number"),
+        (ALICE + "limits = { '' = 1 }", r"limits: '' is no limit; known here: sessions,"),
+        (ALICE + "limits = { session_seconds = 1e999 }", r"session_seconds must be a number, 0"),
         (ALICE + "limits = { session_seconds = -1 }", r"session_seconds must be a number, 0"),
         (ALICE + "limits = { session_seconds = nan }", r"session_seconds must be a number, 0"),
         (ALICE + "budget = []", r"budget: must be a table, not an array"),
         (ALICE + "budget = {}", r"budget\.usd: is required, or tokens"),
         (ALICE + "budget = { usd = 'x' }", r"budget\.usd: must be a number, not a string"),
         (ALICE + "budget = { usd = inf }", r"budget\.usd: must be an amount in USD"),
+        (ALICE + "budget = { usd = nan }", r"budget\.usd: must be an amount in USD"),
         (ALICE + "budget = { usd = -1 }", r"budget\.usd: must be an amount in USD"),
         (
             ALICE + "budget = { usd = 1, per = 'year' }",
@@ -681,6 +685,39 @@ def test_two_processes_lose_nothing(path: Path) -> None:
     assert (one.returncode, two.returncode) == (0, 0)
     expected = {f"{process}-{number}" for process in "ab" for number in range(25)}
     assert set(names(FileTokenStore(path))) == expected
+
+
+def test_two_changes_of_one_token_lose_nothing(path: Path) -> None:
+    """A change is made of the token that the file holds at that moment, not of an older one."""
+    first, second = FileTokenStore(path), FileTokenStore(path)
+    first.add("alice")
+    first.change("alice", lambda token: Allowance({**token.limits, "sessions": 1}, token.budget))
+    second.change("alice", lambda token: Allowance(token.limits, Budget(tokens=7)))
+
+    [token] = FileTokenStore(path).tokens()
+    assert (dict(token.limits), token.budget) == ({"sessions": 1}, Budget(tokens=7))
+
+
+def test_no_change_writes_nothing(path: Path) -> None:
+    """Where all is as it was the file stays."""
+    store = FileTokenStore(path)
+    store.add("alice", limits={"sessions": 1}, budget=Budget(tokens=7))
+    before = path.stat().st_ino
+    store.change("alice", lambda token: Allowance(dict(token.limits), Budget(tokens=7)))
+
+    assert path.stat().st_ino == before
+
+
+async def test_a_proxy_sees_a_change_of_another_process_at_once(path: Path) -> None:
+    """What another store changes is there at the next look; the secret still opens."""
+    running = FileTokenStore(path)
+    _, secret = running.add("alice")
+    FileTokenStore(path).change("alice", lambda _: Allowance({"sessions": 2}, Budget(tokens=7)))
+    await running.refresh()
+
+    found = running.authenticate(secret)
+    assert found is not None
+    assert (dict(found.limits), found.budget) == ({"sessions": 2}, Budget(tokens=7))
 
 
 def test_threads_lose_nothing(path: Path) -> None:

@@ -9,9 +9,15 @@ import trio
 from trio.testing import assert_checkpoints
 
 from rt_proxy.errors import TokenStoreError
-from rt_proxy.settings import Secret
+from rt_proxy.settings import Budget, Secret
 from rt_proxy.tokens.file import FileTokenStore
-from rt_proxy.tokens.store import MemoryTokenStore, Standing, TokenStore, TokenTable
+from rt_proxy.tokens.store import (
+    Allowance,
+    MemoryTokenStore,
+    Standing,
+    TokenStore,
+    TokenTable,
+)
 from rt_proxy.tokens.token import Token, hash_secret
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -169,6 +175,69 @@ def test_name_is_given_once(store: MemoryTokenStore, revoked: bool) -> None:
     with pytest.raises(TokenStoreError, match=f"'alice' is taken by {token.id}"):
         store.add("alice", now=NOON)
     assert len(store.tokens()) == 1
+
+
+@pytest.mark.parametrize("by", ["name", "id"])
+def test_change(store: MemoryTokenStore, by: str) -> None:
+    """A token gets other limits and another budget; its secret and all else of it stay."""
+    token, secret = store.add("alice", now=NOON, limits={"sessions": 1}, models=["a"])
+    other, _ = store.add("bob", now=NOON)
+    store.change(getattr(token, by), lambda it: Allowance(it.limits, Budget(tokens=7)))
+
+    changed = attrs.evolve(token, budget=Budget(tokens=7))
+    assert store.authenticate(secret) == changed
+    assert store.tokens() == (changed, other)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Allowance({"sesions": 1}, None),
+        Allowance({"sessions": -1}, None),
+        Allowance(["sessions"], None),  # type: ignore[arg-type]
+        Allowance({}, Budget()),
+        Allowance({}, Budget(usd=0.1)),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_change(store: MemoryTokenStore, wrong: Allowance) -> None:
+    """What cannot be is refused, by add too, and nothing changes."""
+    token, _ = store.add("alice", now=NOON)
+    with pytest.raises(TokenStoreError, match=r"limits: |budget\.usd: "):
+        store.change("alice", lambda _: wrong)
+    with pytest.raises(TokenStoreError, match=r"limits: |budget\.usd: "):
+        store.add("bob", limits=wrong.limits, budget=wrong.budget)
+
+    assert store.tokens() == (token,)
+
+
+def test_change_of_nobody(store: MemoryTokenStore) -> None:
+    """Nobody is changed by a name that nobody has, and it is not repeated."""
+    with pytest.raises(TokenStoreError, match=r"^no token has that name or id$"):
+        store.change("sk-rt-hush", lambda _: Allowance({}, None))
+
+
+def test_change_that_raises(store: MemoryTokenStore) -> None:
+    """What a change raises comes out of it, and the store goes on as it was."""
+    token, _ = store.add("alice", now=NOON)
+
+    def refuse(_: Token) -> Allowance:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        store.change("alice", refuse)
+    assert store.tokens() == (token,)
+    store.revoke("alice")  # the lock is free
+
+
+def test_limits_are_a_copy(store: MemoryTokenStore) -> None:
+    """Whoever gave limits cannot change a token through them."""
+    limits: dict[str, float] = {"sessions": 1}
+    store.add("alice", limits=limits)
+    store.change("alice", lambda _: Allowance(limits, Budget(tokens=1)))
+    limits["sessions"] = 9
+
+    [token] = store.tokens()
+    assert token.limits == {"sessions": 1}
 
 
 def test_name_is_no_id(store: MemoryTokenStore) -> None:

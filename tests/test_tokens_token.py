@@ -1,8 +1,10 @@
 """The token as a value, its secret, and lifetimes."""
 
 import hashlib
+import math
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_proxy.settings import Secret
+from rt_proxy.settings import Budget, Secret
 from rt_proxy.tokens.token import (
     Token,
     as_utc,
@@ -165,9 +167,45 @@ def test_models_rules(models: tuple[str, ...], default_model: str | None, good: 
         ("sha256", "G" * 64),
         ("sha256", "A" * 64),
         ("models", ("",)),
+        ("limits", {"sesions": 1}),
+        ("limits", {"": 1}),
+        ("limits", {1: 1}),
+        ("limits", {"sessions": -1}),
+        ("limits", {"sessions": True}),
+        ("limits", {"sessions": 1.5}),
+        ("limits", {"sessions": 10**400}),
+        ("limits", {"session_seconds": 10**400}),
+        ("limits", {"session_seconds": math.inf}),
+        ("limits", {"session_seconds": Decimal(1)}),
+        ("budget", {"usd": 1}),
+        ("budget.usd", Budget()),
+        ("budget.usd", Budget(usd=0.1)),
+        ("budget.usd", Budget(usd=Decimal("NaN"))),
+        ("budget.tokens", Budget(tokens=1.5)),
+        ("budget.tokens", Budget(tokens="1")),
+        ("budget.per", Budget(tokens=1, per="year")),
+        ("budget.time_zone", Budget(tokens=1, time_zone=1)),
+        ("budget.time_zone", Budget(tokens=1, time_zone="Mars")),
+        ("budget.warn_percent", Budget(tokens=1, warn_percent="80")),
     ],
 )
 def test_problems_name_the_field(field: str, value: Any) -> None:
-    """Each broken rule is reported with the field that breaks it."""
+    """Each broken rule is reported with the field that breaks it, wrong types too."""
     assert problems(TOKEN) == []
-    assert [name for name, _ in problems(attrs.evolve(TOKEN, **{field: value}))] == [field]
+    wrong = attrs.evolve(TOKEN, **{field.partition(".")[0]: value})
+    assert [name for name, _ in problems(wrong)] == [field]
+
+
+def test_wrong_limits_are_shown_on_one_line() -> None:
+    """A name of a limit that a terminal would obey is shown as what it is."""
+    [(_, reason)] = problems(attrs.evolve(TOKEN, limits={"\x1b[2J": 1, "": 1}))
+
+    assert reason.startswith("'\\x1b[2J', '' is no limit; known here: sessions, ")
+
+
+def test_right_budget_and_limits() -> None:
+    """A budget of nothing is one, and 0 is no limit."""
+    limits = {"sessions": 0, "session_seconds": 0.5, "message_bytes": 10**15}
+    budget = Budget(usd=Decimal(0), tokens=0, per="ever", time_zone="Europe/Berlin")
+
+    assert problems(attrs.evolve(TOKEN, limits=limits, budget=budget)) == []

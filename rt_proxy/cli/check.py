@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -16,6 +17,8 @@ from rt_proxy.errors import SettingsError, TokenStoreError
 from rt_proxy.listener.certificate import certificate_problems, upstream_file_problems
 from rt_proxy.settings import KeySource, Settings
 from rt_proxy.tokens.file import FileTokenStore
+from rt_proxy.tokens.store import Standing
+from rt_proxy.tokens.token import ANY_MODEL, Token
 
 #: What ``--explain`` has for a model where none is given.
 _NO_MODEL = ""
@@ -72,7 +75,8 @@ def check(
 ) -> None:
     """Check the config file and what it names, and change nothing.
 
-    All is well: one line on stdout and exit status 0.
+    All is well: one line on stdout and exit status 0; a token that names a channel or a model
+    which no channel has is warned of on stderr.
     Else one line for each problem, with its place in the file, on stderr and exit status 1.
 
     --live opens a session on every channel, all side by side, as the proxy would, and prints
@@ -107,6 +111,8 @@ def check(
             as_json=as_json,
         )
     else:
+        for warning in _token_warnings(settings):
+            click.echo(f"{settings.tokens.file}: warning: {warning}", err=True)
         click.echo(f"{path}: ok, {summary(settings)}")
 
 
@@ -179,3 +185,30 @@ def _tokens_problems(path: Path) -> Iterator[str]:
         return
     if not path.exists() and not os.access(path.parent, os.W_OK | os.X_OK):
         yield f"tokens.file: {path} is not there and cannot be made in its folder"
+
+
+def _token_warnings(settings: Settings) -> Iterator[str]:
+    """Tell of the tokens that let clients in, but name what no channel has."""
+    try:
+        store = FileTokenStore(settings.tokens.file)
+    except TokenStoreError as error:  # it was good a moment ago
+        yield str(error)
+        return
+    names = {channel.name for channel in settings.channels}
+    models = {model for channel in settings.channels for model in channel.models}
+    now = datetime.now(UTC)
+    for token in store.tokens():
+        if store.standing(token.id, now) is Standing.GOOD:
+            for problem in _unserved(token, names, models):
+                yield f"{token.name} ({token.id}): {problem}"
+
+
+def _unserved(token: Token, channels: Collection[str], models: Collection[str]) -> Iterator[str]:
+    for name in dict.fromkeys((*token.channels, token.transcription_channel)):
+        if name is not None and name not in channels:
+            yield f"there is no channel {name!r}"
+    if ANY_MODEL in models:
+        return
+    for name in dict.fromkeys((*token.models, token.default_model)):
+        if name not in (None, ANY_MODEL) and name not in models:
+            yield f"no channel serves model {name!r}"

@@ -244,9 +244,10 @@ def set_allowance(
     store, file = _open_store(path)
     found = _find(store, file, name_or_id, path)
     try:
-        changed = store.change(found.id, allowance)
+        store.change(found.id, allowance)
     except TokenStoreError as error:
         fail(str(error))
+    changed = _find(store, file, found.id, path)
     click.echo(f"Token {changed.name} ({changed.id}):", err=True)
     click.echo(f"budget  {budget_words(changed.budget)}", err=True)
     click.echo(f"limits  {limit_words(changed.limits)}", err=True)

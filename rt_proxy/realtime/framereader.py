@@ -227,14 +227,20 @@ class FrameReader:
                     length = extended_length(data, position, length)
                 frame_end = start + length
                 reads = self._reads(data, start, frame_end, first)
-                if first > FIN and frame_end <= end and not self._remask:
-                    if reads.__class__ is Gauge:
-                        reads.note_frame(data, start, frame_end)
-                        reads = False
-                    if reads is False:
-                        events += 1
-                        position = frame_end
-                        continue
+                if reads is False and first > FIN and frame_end <= end and not self._remask:
+                    events += 1
+                    position = frame_end
+                    continue
+                if (
+                    isinstance(reads, Gauge)
+                    and first > FIN
+                    and frame_end <= end
+                    and not self._remask
+                ):
+                    reads.note_frame(data, start, frame_end)
+                    events += 1
+                    position = frame_end
+                    continue
                 if isinstance(reads, Splice) and first > FIN and frame_end <= end:
                     if reads.gauge is not None:
                         reads.gauge.note_frame(data, start, frame_end)
