@@ -31,6 +31,12 @@ from rt_proxy.settings import (
 _LONGEST_SEND_STALL = 15
 #: With these no sum of money or tokens can grow beyond what the ledger can hold.
 _HIGHEST_PRICE = 1_000_000
+#: After the point: so sums stay exact, and an amount such as 1e-99999999 is not written out.
+_MOST_DIGITS = 30
+_NO_PRICE = (
+    f"must be an amount in USD, from 0 to {_HIGHEST_PRICE}, with at most {_MOST_DIGITS} digits "
+    "after the point"
+)
 #: A budget of a month must find all of it in the ledger.
 _FEWEST_DAYS = 32
 _MOST_DAYS = 36_500
@@ -199,7 +205,7 @@ def budget_problems(budget: Budget) -> Iterator[tuple[str, str]]:
     if budget.usd is None and budget.tokens is None:
         yield "usd", "is required, or tokens: a budget has an amount"
     if budget.usd is not None and not _is_price(budget.usd):
-        yield "usd", "must be an amount in USD, from 0 to 1000000"
+        yield "usd", _NO_PRICE
     if budget.tokens is not None and not 0 <= budget.tokens <= _MOST_TOKENS:
         yield "tokens", f"must be from 0 to {_MOST_TOKENS}"
     if not 0 <= budget.warn_percent <= 100:
@@ -229,14 +235,16 @@ def _wrong_prices(place: str, prices: PriceTable) -> Iterator[str]:
             for name in _AMOUNTS:
                 amount = getattr(price, name)
                 if amount is not None and not _is_price(amount):
-                    yield f'{place}."{model}".{name}: must be an amount in USD, from 0 to 1000000'
+                    yield f'{place}."{model}".{name}: {_NO_PRICE}'
         starts = [price.valid_from for price in times]
         if len(set(starts)) < len(starts):
             yield f'{place}."{model}": has two prices with the same valid_from'
 
 
 def _is_price(amount: Decimal) -> bool:
-    return amount.is_finite() and 0 <= amount <= _HIGHEST_PRICE
+    if not amount.is_finite() or not 0 <= amount <= _HIGHEST_PRICE:
+        return False
+    return -int(amount.as_tuple().exponent) <= _MOST_DIGITS
 
 
 def _is_word(text: str) -> bool:

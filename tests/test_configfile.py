@@ -400,6 +400,28 @@ class TestAllAtOnce:
             "channels[1]: must be a table, not an integer",
         )
 
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            ('[budget]\ntokens = "x"\n', "budget.tokens: must be an integer, not a string"),
+            (
+                '[[prices.m]]\n[[prices.m]]\nvalid_from = "2026-12-01"\n',
+                "prices.m[1].valid_from: must be a date, not a string",
+            ),
+            ("[prices]\nm = [{}, 2]\n", "prices.m[1]: must be a table, not an integer"),
+            (
+                "[channels.prices]\nm = [{}, 2]\n",
+                "channels[0].prices.m[1]: must be a table, not an integer",
+            ),
+        ],
+    )
+    def test_a_mistake_in_money_is_told_alone(
+        self, load: Load, content: str, problem: str
+    ) -> None:
+        """A budget still has its amount, a price is not the same as another, the rest is told."""
+        rule = "channels[0].weight: must be at least 1, not 0; a lower priority makes a reserve"
+        assert problems(load, CHANNEL + "weight = 0\n" + content) == (rule, problem)
+
     def test_an_unknown_provider_asks_for_nothing(self, load: Load) -> None:
         """Without a known provider only what every provider would say is said."""
         content = CHANNEL.replace("simulator", "custom") + 'base_url = "wss://h"\nweight = 0\n'
@@ -541,14 +563,16 @@ class TestMoney:
     @pytest.mark.parametrize(
         "setting", ["usage.sync", "timeouts.drain", "limits.per_token.session_seconds"]
     )
-    @pytest.mark.parametrize("value", ["nan", "inf", "1e999", "1" + "0" * 400])
+    @pytest.mark.parametrize("value", ["nan", "inf", "1e999", "1" + "0" * 400, "1e" + "9" * 20])
     def test_no_number(self, load: Load, setting: str, value: str) -> None:
         """Nor may any other number be none, or one that no float can hold."""
         assert problems(load, f"{setting} = {value}\n" + CHANNEL) == (
             f"{setting}: must be a finite number",
         )
 
-    @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "true", '"1"', "[1]"])
+    @pytest.mark.parametrize(
+        "value", ["nan", "inf", "-inf", "true", '"1"', "[1]", "1e" + "9" * 20, "1e-" + "9" * 20]
+    )
     def test_no_money(self, load: Load, value: str) -> None:
         """What is no finite number is none."""
         with pytest.raises(SettingsError, match=r"budget\.usd: must be a (finite )?number"):

@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 import pytest
+from eventexamples import TOKENS_USAGE, USAGE
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -15,29 +16,6 @@ from rt_proxy.realtime.counts import (
     response_tokens,
     transcription_tokens,
 )
-
-#: As OpenAI sends it.
-USAGE = {
-    "total_tokens": 253,
-    "input_tokens": 132,
-    "output_tokens": 121,
-    "input_token_details": {
-        "text_tokens": 119,
-        "audio_tokens": 13,
-        "image_tokens": 0,
-        "cached_tokens": 64,
-        "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0, "image_tokens": 0},
-    },
-    "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
-}
-#: As OpenAI sends it of a transcription that is paid by tokens.
-TRANSCRIBED = {
-    "type": "tokens",
-    "total_tokens": 26,
-    "input_tokens": 17,
-    "input_token_details": {"text_tokens": 0, "audio_tokens": 17},
-    "output_tokens": 9,
-}
 
 #: What is no count, and what is one.
 leaves = st.integers(0, 300) | st.sampled_from(
@@ -284,21 +262,21 @@ def test_any_usage_of_a_response(usage: dict[str, Any], spoke: bool) -> None:
 
 def test_a_transcription_by_tokens() -> None:
     """What was heard and what was written are counted apart, whether the form is named or not."""
-    for usage in (TRANSCRIBED, without(TRANSCRIBED, "type")):
+    for usage in (TOKENS_USAGE, without(TOKENS_USAGE, "type")):
         assert transcription_tokens(usage) == Reported(Tokens(audio_in=17, text_out=9))
 
 
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
-        (without(TRANSCRIBED, "input_token_details"), (0, 17, 9)),
-        (without(TRANSCRIBED, "output_tokens"), (0, 17, 9)),
-        (without(TRANSCRIBED, "input_tokens"), (0, 17, 9)),
-        (without(TRANSCRIBED, "input_tokens", "input_token_details"), (0, 17, 9)),
+        (without(TOKENS_USAGE, "input_token_details"), (0, 17, 9)),
+        (without(TOKENS_USAGE, "output_tokens"), (0, 17, 9)),
+        (without(TOKENS_USAGE, "input_tokens"), (0, 17, 9)),
+        (without(TOKENS_USAGE, "input_tokens", "input_token_details"), (0, 17, 9)),
         ({"type": "tokens", "total_tokens": 26}, (0, 26, 0)),
         ({"type": "tokens"}, (0, 0, 0)),
-        (TRANSCRIBED | {"total_tokens": 27}, (0, 17, 9)),
-        (TRANSCRIBED | {"input_tokens": 19, "total_tokens": 28}, (2, 17, 9)),
+        (TOKENS_USAGE | {"total_tokens": 27}, (0, 17, 9)),
+        (TOKENS_USAGE | {"input_tokens": 19, "total_tokens": 28}, (2, 17, 9)),
     ],
 )
 def test_a_transcription_by_guess(usage: dict[str, Any], expected: tuple[int, int, int]) -> None:
@@ -310,8 +288,8 @@ def test_a_transcription_by_guess(usage: dict[str, Any], expected: tuple[int, in
 
 def test_a_transcription_without_its_sum() -> None:
     """The sum of a transcription tells nothing that its parts do not."""
-    usage = without(TRANSCRIBED, "total_tokens")
-    assert transcription_tokens(usage) == transcription_tokens(TRANSCRIBED)
+    usage = without(TOKENS_USAGE, "total_tokens")
+    assert transcription_tokens(usage) == transcription_tokens(TOKENS_USAGE)
 
 
 @pytest.mark.parametrize(
@@ -339,7 +317,9 @@ def test_what_is_no_duration(seconds: object) -> None:
 
 def test_tokens_that_have_seconds_beside_them() -> None:
     """A transcription that says it is paid by tokens is, whatever else it tells."""
-    assert transcription_tokens(TRANSCRIBED | {"seconds": 3.2}) == transcription_tokens(TRANSCRIBED)
+    assert transcription_tokens(TOKENS_USAGE | {"seconds": 3.2}) == transcription_tokens(
+        TOKENS_USAGE
+    )
 
 
 @given(usages)

@@ -9,26 +9,14 @@ from typing import Any
 import kit
 import pytest
 import trio
+from eventexamples import USAGE
 from kit import CLOSE, TEXT, channel, farewells, open_house
+from test_metering import TOKENS
 from trio.testing import MockClock
 
 from rt_proxy.realtime import closing
 from rt_proxy.realtime.counts import Tokens
 from rt_proxy.usage.record import UsageKind, UsageRecord
-
-USAGE = {
-    "total_tokens": 253,
-    "input_tokens": 132,
-    "output_tokens": 121,
-    "input_token_details": {
-        "text_tokens": 119,
-        "audio_tokens": 13,
-        "cached_tokens": 64,
-        "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0},
-    },
-    "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
-}
-TOKENS = Tokens(text_in=55, text_cached_in=64, audio_in=13, text_out=30, audio_out=91)
 
 
 def a_tenth_of_a_cent(record: UsageRecord) -> Decimal:

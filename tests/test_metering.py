@@ -1,28 +1,17 @@
 """Facts about metering one session: what counts, once, and what is estimated."""
 
 import base64
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import pytest
+from eventexamples import TOKENS_USAGE, USAGE
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_proxy.realtime.counts import Reported, Tokens
 from rt_proxy.realtime.metering import Meter, Metered
 
-USAGE = {
-    "total_tokens": 253,
-    "input_tokens": 132,
-    "output_tokens": 121,
-    "input_token_details": {
-        "text_tokens": 119,
-        "audio_tokens": 13,
-        "cached_tokens": 64,
-        "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0},
-    },
-    "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
-}
 TOKENS = Tokens(text_in=55, text_cached_in=64, audio_in=13, text_out=30, audio_out=91)
 
 
@@ -277,17 +266,9 @@ class TestSteps:
 class TestTranscriptions:
     """A transcription counts when it is completed."""
 
-    TOKENS: ClassVar = {
-        "type": "tokens",
-        "total_tokens": 26,
-        "input_tokens": 17,
-        "input_token_details": {"text_tokens": 0, "audio_tokens": 17},
-        "output_tokens": 9,
-    }
-
     def test_by_tokens(self) -> None:
         """What it took counts, at the model that transcribed."""
-        event = {"item_id": "i1", "content_index": 0, "usage": self.TOKENS}
+        event = {"item_id": "i1", "content_index": 0, "usage": TOKENS_USAGE}
         assert Meter().note_transcribed(event, "gpt-4o-transcribe") == Metered(
             "transcription",
             "i1",
@@ -305,7 +286,7 @@ class TestTranscriptions:
     def test_counts_once(self) -> None:
         """Each part of an item counts once."""
         meter = Meter()
-        event = {"item_id": "i1", "content_index": 0, "usage": self.TOKENS}
+        event = {"item_id": "i1", "content_index": 0, "usage": TOKENS_USAGE}
         other = event | {"content_index": 1}
         metered = [meter.note_transcribed(one, None) for one in (event, other, event, other)]
         assert [one and one.content_index for one in metered] == [0, 1, None, None]

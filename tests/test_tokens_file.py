@@ -203,6 +203,11 @@ def test_byte_order_mark_is_no_matter() -> None:
         (ALICE + "budget = { usd = inf }", r"budget\.usd: must be an amount in USD"),
         (ALICE + "budget = { usd = nan }", r"budget\.usd: must be an amount in USD"),
         (ALICE + "budget = { usd = -1 }", r"budget\.usd: must be an amount in USD"),
+        (ALICE + "budget = { usd = 1e99999999999999999999 }", r"budget\.usd: must be an amount"),
+        (ALICE + "budget = { usd = 1e-99999999999999999999 }", r"budget\.usd: must be an amount"),
+        (ALICE + "budget = { usd = 1e-99999999 }", r"budget\.usd: must be .* after the point"),
+        (ALICE + "limits = { session_seconds = 1e99999999999999999999 }", r"must be a number, 0"),
+        (ALICE + "default_model = 1e99999999999999999999", r"must be a string, not a float"),
         (
             ALICE + "budget = { usd = 1, per = 'year' }",
             r"budget\.per: must be one of 'day', 'week'",

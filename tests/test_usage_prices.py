@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+from eventexamples import USAGE
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -63,19 +64,7 @@ def test_each_count_has_its_price() -> None:
 
 def test_public_prices() -> None:
     """A response that is metered as the API reports it costs what the pages say, to the digit."""
-    usage = {
-        "total_tokens": 253,
-        "input_tokens": 132,
-        "output_tokens": 121,
-        "input_token_details": {
-            "text_tokens": 119,
-            "audio_tokens": 13,
-            "cached_tokens": 64,
-            "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0},
-        },
-        "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
-    }
-    tokens = response_tokens(usage, spoke=True).tokens
+    tokens = response_tokens(USAGE, spoke=True).tokens
     micro_usd = 55 * 4 + Decimal("64") * Decimal("0.4") + 13 * 32 + 30 * 24 + 91 * 64
     assert Prices()(record(tokens=tokens)) == micro_usd / 10**6
 
@@ -401,55 +390,6 @@ def test_none_is_in_force_yet() -> None:
     prices = Prices(table(mine="1"), {"openai": {"mine": later}})
     assert prices(record("mine")) == 1
     assert prices(record("mine", time=NOON + timedelta(days=1))) == 9
-
-
-# What speech costs
-
-
-@pytest.mark.parametrize(
-    ("seconds", "tokens"),
-    [(10, 200), (0.1, 2), (0.05, 1), (0.06, 2), (0.35, 7), (0, 0), (0.001, 1), (2.05, 41)],
-)
-def test_speech(seconds: float, tokens: int) -> None:
-    """A second of speech is 20 tokens of audio; a part of a token counts whole."""
-    found = Prices().speech_price(
-        seconds, channel="azure", model="gpt-realtime-2.1", upstream_model="mine", time=NOON
-    )
-    assert found == tokens * 64_000
-
-
-def test_speech_of_a_price_of_its_own() -> None:
-    """A reserve is as large as the channel's price makes it, on its day."""
-    times = (
-        PriceSettings(audio_out=Decimal(1)),
-        PriceSettings(audio_out=Decimal(2), valid_from=date(2026, 11, 24)),
-    )
-    prices = Prices({}, {"azure": {"mine": times}})
-    for time, usd in ((NOON, 1), (NOON + timedelta(days=1), 2)):
-        found = prices.speech_price(
-            1, channel="azure", model="seen", upstream_model="mine", time=time
-        )
-        assert found == 20 * usd * 1_000
-
-
-@pytest.mark.parametrize("model", ["whisper-1", "gpt-realtime-3", None])
-def test_speech_without_a_price(model: str | None) -> None:
-    """What does not speak, or is not known, has no price of speech."""
-    found = Prices().speech_price(
-        10, channel="openai", model=model, upstream_model=model, time=NOON
-    )
-    assert found is None
-
-
-@given(st.floats(0, allow_infinity=False))
-@example(1.7976931348623157e308)
-def test_any_reserve(seconds: float) -> None:
-    """However long a reserve the settings have, there is a sum for it."""
-    found = Prices().speech_price(
-        seconds, channel="c", model="gpt-realtime", upstream_model=None, time=NOON
-    )
-    assert found is not None
-    assert found >= Fraction(seconds) * 20 * 64_000 * Fraction(999, 1000)
 
 
 # What is not known

@@ -5,7 +5,6 @@ awaits, reads a clock or the config; the figures for everybody are in ``publicpr
 """
 
 import logging
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
@@ -26,8 +25,6 @@ _EXACT = Context(prec=60)
 _MILLISECONDS_PER_MINUTE = 60_000
 #: The power of ten in "USD per million tokens".
 _MILLION = 6
-#: A model's speech is a token for every 50 ms (API guide, "Managing costs").
-_SPEECH_TOKENS_PER_SECOND = 20
 #: A ledger holds sums of 64 bits.
 _MOST_NANO_USD = 2**63 - 1
 
@@ -95,30 +92,6 @@ class Prices:
         }
         is_known = any(amount is not None for amount in amounts.values())
         return PriceSettings(**amounts) if is_known else None
-
-    def speech_price(
-        self,
-        seconds: float,
-        *,
-        channel: str,
-        model: str | None,
-        upstream_model: str | None,
-        time: datetime,
-    ) -> int | None:
-        """Return what so much of a model's speech costs, in nano USD; None: it is not known.
-
-        Args:
-            seconds: How long it speaks; finite, 0 or more.
-            channel: The name of the channel that serves.
-            model: The model by the client's name.
-            upstream_model: The model by the upstream's name.
-            time: When, with its time zone.
-        """
-        price = self.price(channel, (upstream_model, model), time)
-        # By way of its digits: 0.1 seconds are two tokens, not two and the error of a float.
-        tokens = math.ceil(Decimal(str(seconds)) * _SPEECH_TOKENS_PER_SECOND)
-        usd = None if price is None else cost(price, Tokens(audio_out=tokens))
-        return None if usd is None else _in_nano_usd(usd)
 
     def _rows(self, channel: str, names: list[str], day: date) -> Iterator[PriceSettings]:
         """Yield the prices that say something of a model, the first in force first."""
