@@ -5,7 +5,6 @@ more memory than one.
 """
 
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal
 
@@ -155,8 +154,16 @@ def last_row(connection: sqlite3.Connection) -> int:
 
 def rows_after(
     connection: sqlite3.Connection, row: int, *, most: int = 1_000
-) -> Iterator[tuple[int, UsageRecord]]:
-    """Yield the records behind a row, each with the number of its own row.
+) -> list[tuple[int, UsageRecord]]:
+    """Return the records behind a row, each with the number of its own row.
+
+    Nothing of the ledger is held when it returns: while a row is still to be read, a proxy cannot
+    make the files beside the ledger small again, and whoever prints may be kept waiting.
+
+    Args:
+        connection: To a ledger.
+        row: The number of a row; 0: from the first.
+        most: How many records at most.
 
     Raises:
         sqlite3.Error: The ledger cannot be read.
@@ -164,13 +171,15 @@ def rows_after(
     names = ["id", *(field.name for field in attrs.fields(UsageRecord) if field.name != "tokens")]
     columns = ", ".join([*names, *_TOKENS])
     query = f"SELECT {columns} FROM usage WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
+    found = []
     for values in connection.execute(query, (row, most)):
         told: dict[str, Any] = dict(zip(names, values, strict=False))
         told["time"] = _EPOCH + timedelta(microseconds=told["time"])
         told["kind"] = UsageKind(told["kind"])
         told["estimated"] = bool(told["estimated"])
         number = told.pop("id")
-        yield number, UsageRecord(**told, tokens=Tokens(*values[len(names) :]))
+        found.append((number, UsageRecord(**told, tokens=Tokens(*values[len(names) :]))))
+    return found
 
 
 def microseconds(moment: datetime) -> int:
