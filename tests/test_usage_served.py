@@ -92,7 +92,7 @@ def test_killed(serve: Serve) -> None:
 
 def test_a_budget_outlives_a_restart(serve: Serve) -> None:
     """What was spent before a restart is spent after it."""
-    budget = '[budget]\nusd = 0.004\nper = "month"\nwarn_percent = 0\n'
+    budget = '[budget]\nusd = 0.002\nper = "month"\nwarn_percent = 0\n'
     served = serve(SIMULATOR + USAGE + budget)
     ask(served)
     token = served.token
