@@ -11,8 +11,6 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from decimal import Context, Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -32,15 +30,12 @@ from rt_proxy.settings import (
 )
 from rt_proxy.settingsrules import check
 from rt_proxy.simulator.faults import parse_fault
-from rt_proxy.tomlvalues import syntax_problem
+from rt_proxy.tomlvalues import exact_number, syntax_problem
 
 _Place = tuple[str | int, ...]
 _T = TypeVar("_T")
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-#: Money is read as it was written. An exponent that no Decimal can have makes a NaN, which is
-#: refused in its place, and no exception that would be of another kind than the parser's.
-_exact_number = partial(Decimal, context=Context(traps=[]))
 
 
 def load_settings(
@@ -185,7 +180,7 @@ def _parse_toml(content: bytes) -> dict[str, Any]:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"is not UTF-8 text, in line {line}") from None
     try:
-        return tomllib.loads(text, parse_float=_exact_number)
+        return tomllib.loads(text, parse_float=exact_number)
     except RecursionError:
         raise ValueError("is nested too deep") from None
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits

@@ -6,13 +6,18 @@ And what is wrong with a text that is no TOML, in words that name no Python type
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
+from functools import partial
 from typing import TypeVar
 
 _T = TypeVar("_T")
 
 #: How ``tomllib`` shows the name of a table: as the tuple that it is to Python.
 _TUPLE = re.compile(r"""\((['"].*['"]),?\)""")
+
+#: Reads what TOML calls a float, for money is meant to the last digit. An exponent that no Decimal
+#: can have makes a NaN, which is refused in its place, and no exception of another kind.
+exact_number = partial(Decimal, context=Context(traps=[]))
 
 _TOML_NAMES: Mapping[type, str] = {
     bool: "a boolean",

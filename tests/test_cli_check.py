@@ -8,6 +8,7 @@ import trustme
 from click.testing import CliRunner, Result
 
 from rt_proxy.cli.check import check
+from rt_proxy.usage.schema import open_to_write
 
 GOOD = """
 [[channels]]
@@ -140,6 +141,52 @@ def test_wrong_arguments(arguments: list[str], problem: str) -> None:
 
     assert problem in result.stderr
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+class TestLedger:
+    """The ledger that serve would open or make."""
+
+    @pytest.mark.parametrize(
+        ("file", "problem"),
+        [
+            ("folder", "is a folder"),
+            (
+                "none/usage.db",
+                "cannot be kept in its folder, which is not there or not writable",
+            ),
+            (
+                "text/usage.db",
+                "cannot be kept in its folder, which is not there or not writable",
+            ),
+        ],
+    )
+    def test_nowhere_to_keep_it(self, file: str, problem: str) -> None:
+        """What serve would stop at is a problem with its place."""
+        Path("folder").mkdir()
+        Path("text").write_text("no folder")
+
+        assert_problems(
+            run(GOOD + f'[usage]\nfile = "{file}"\n'),
+            f"usage.file: {Path.cwd()}/{file} {problem}",
+        )
+
+    def test_may_not_be_written(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A file of somebody else is told; asked of the system, as root may write any."""
+        Path("usage.db").touch()
+        monkeypatch.setattr("os.access", lambda path, _mode: Path(path).name != "usage.db")
+
+        assert_problems(
+            run(GOOD + "[usage]\n"),
+            f"usage.file: {Path.cwd()}/usage.db may not be read and written",
+        )
+
+    def test_is_left_alone(self) -> None:
+        """A ledger that is there, or can be made, is good, and no file is made beside it."""
+        assert run(GOOD + "[usage]\n").exit_code == 0
+        open_to_write(Path("usage.db")).close()
+
+        assert run(GOOD + "[usage]\n").exit_code == 0
+        assert {path.name for path in Path.cwd().iterdir()} == {"config.toml", "usage.db"}
 
 
 TOKENS = """

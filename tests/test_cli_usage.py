@@ -76,7 +76,7 @@ def test_table(book: Path) -> None:
         ["b\u00f6b \u4e16", "1", "0", "0", "7", "0", "7", "0.0000"],
         ["total", "3", "1", "10", "25", "7", "20", "~?1.2346"],
     ]
-    assert "~ with estimates (1 rows); ? the price of 1 rows is not known" in lines[-1]
+    assert "~ with estimates, in 1 row; ? the price of 1 row is not known" in lines[-1]
     assert len({len(line) + line.count("\u4e16") for line in lines[:-1]}) == 1
 
 
@@ -163,12 +163,35 @@ class TestTimes:
         assert (told["since"], told["time_zone"]) == ("2026-03-01T15:00:00Z", "Asia/Tokyo")
         assert json.loads(done("--since", "2026-03-03", "--json").stdout)["rows"] == []
 
-    @pytest.mark.parametrize("when", ["yesterday", "", "2026-13-01", "7 d", "-1d"])
+    @pytest.mark.parametrize(
+        "when",
+        [
+            *("yesterday", "", "2026-13-01", "7 d", "-1d"),
+            *("300000w", "9999-12-31T23:59-12:00", "0001-01-01T00:00+12:00"),
+        ],
+    )
     def test_no_time(self, book: Path, when: str) -> None:
         """What is no time is told, with what one may write; status 2."""
         result = run("--since", when)
         assert result.exit_code == 2
         assert "is no time; write a day" in result.stderr
+
+    def test_before_the_first_year(self, book: Path, folder: Path) -> None:
+        """A day that began before the first year, in the zone of the settings, is no time."""
+        (folder / "config.toml").write_text(CONFIG + 'time_zone = "Asia/Tokyo"\n')
+        result = run("--since", "0001-01-01")
+        assert result.exit_code == 2
+        assert "is no time; write a day" in result.stderr
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [("--since", "1d", "--until", "1w"), ("--since", "2026-01-01", "--until", "2026-01-01")],
+    )
+    def test_ends_before_it_begins(self, book: Path, arguments: tuple[str, ...]) -> None:
+        """A time that nothing can be in is told, and is not taken for one without usage."""
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert "--until must be later than --since" in result.stderr
 
 
 def test_json(book: Path) -> None:
@@ -202,7 +225,14 @@ def test_nothing_was_used(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--json", "--csv"), ("--follow", "--csv"), ("--follow", "--since", "1d"), ("--by", "hour")],
+    [
+        ("--json", "--csv"),
+        ("--follow", "--csv"),
+        ("--follow", "--since", "1d"),
+        ("--follow", "--until", ""),
+        ("--follow", "--by", "token"),
+        ("--by", "hour"),
+    ],
 )
 def test_wrong_arguments(book: Path, arguments: tuple[str, ...]) -> None:
     """What does not go together is told, with status 2."""
@@ -251,6 +281,22 @@ class TestCannot:
         (folder / "tokens.toml").write_text("[[")
         result = done()
         assert "budgets are not told" in result.stderr
+        assert "alice" in result.stdout
+
+    @pytest.mark.parametrize(
+        ("budget", "problem"),
+        [
+            ('usd = 5\ntime_zone = "Mars"', "budget.time_zone: must be a time zone"),
+            ("usd = -5", "budget.usd: must be"),
+            ('per = "day"', "budget.usd: is required, or tokens"),
+        ],
+    )
+    def test_a_wrong_budget(self, book: Path, folder: Path, budget: str, problem: str) -> None:
+        """A budget that breaks a rule is told with its place, and the rest all the same."""
+        (folder / "config.toml").write_text(f"{CONFIG}[budget]\n{budget}\n")
+        result = done()
+        assert f"budgets are not told: config.toml: {problem}" in result.stderr
+        assert "Budget of the whole proxy" not in result.stdout
         assert "alice" in result.stdout
 
 

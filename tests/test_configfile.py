@@ -415,9 +415,7 @@ class TestAllAtOnce:
             ),
         ],
     )
-    def test_a_mistake_in_money_is_told_alone(
-        self, load: Load, content: str, problem: str
-    ) -> None:
+    def test_a_mistake_in_money_is_told_alone(self, load: Load, content: str, problem: str) -> None:
         """A budget still has its amount, a price is not the same as another, the rest is told."""
         rule = "channels[0].weight: must be at least 1, not 0; a lower priority makes a reserve"
         assert problems(load, CHANNEL + "weight = 0\n" + content) == (rule, problem)

@@ -248,7 +248,9 @@ class TestPrices:
         """A price may be 0 or missing, and is never negative, nor beyond measure."""
         free = {"m": PriceSettings(text_in=0)}
         assert check(settings(prices=free)) == []
-        for amount in (Decimal(-1), Decimal("NaN"), Decimal("Infinity"), Decimal(10**7)):
+        assert check(settings(prices={"m": PriceSettings(text_in=Decimal("1e-30"))})) == []
+        beyond = ("-1", "NaN", "Infinity", "1e7", "1e-31", "1e-99999999")
+        for amount in map(Decimal, beyond):
             wrong = {"m": PriceSettings(audio_out=amount)}
             assert places(settings(prices=wrong)) == ['prices."m".audio_out']
             channel = attrs.evolve(CHANNEL, prices=wrong)
@@ -303,6 +305,7 @@ class TestBudget:
             (Budget(usd=Decimal(-1)), "budget.usd"),
             (Budget(usd=Decimal("NaN")), "budget.usd"),
             (Budget(usd=Decimal(10**7)), "budget.usd"),
+            (Budget(usd=Decimal("1e-99999999")), "budget.usd"),
             (Budget(tokens=-1), "budget.tokens"),
             (Budget(tokens=10**16), "budget.tokens"),
             (Budget(tokens=1, warn_percent=101), "budget.warn_percent"),

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from commands import SIMULATOR, Served
+from commands import PATIENCE, SIMULATOR, Served
 from conftest import Serve
 
 from rt_proxy.cli.say import say
+from rt_proxy.settings import Budget
+from rt_proxy.tokens.file import FileTokenStore
 
 USAGE = '[usage]\nfile = "usage.db"\n'
 #: The price of the built-in table.
@@ -118,3 +120,33 @@ def test_a_ledger_that_cannot_be_opened(tmp_path: Path, make: Any, why: str) -> 
     make(tmp_path / "usage.db")
     with pytest.raises(AssertionError, match=why):
         Served(tmp_path, SIMULATOR + USAGE)
+
+
+@pytest.mark.log_says("another process writes to the usage ledger")
+def test_two_processes(tmp_path: Path) -> None:
+    """What one process spends is missing in the budget of the other one, a moment later."""
+    config = (
+        SIMULATOR
+        + f'[tokens]\nfile = "{tmp_path}/tokens.toml"\n'
+        + f'[usage]\nfile = "{tmp_path}/usage.db"\nsync = 0.1\n'
+        + "[budget]\nusd = 100\n"
+    )
+    secret = FileTokenStore(tmp_path / "tokens.toml").add("both", budget=Budget(usd=5))[1].reveal()
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    with Served(folders[0], config) as first, Served(folders[1], config) as second:
+        first.token = second.token = secret
+        for served in (first, second):
+            assert usage_of(served, secret)["budget"]["usd_spent"] == "0"
+        ask(first)
+        spent = usage_of(first, secret)["budget"]["usd_spent"]
+        assert spent != "0"
+        deadline = time.monotonic() + PATIENCE
+        while usage_of(second, secret)["budget"]["usd_spent"] != spent:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # two processes have no clock in common that could be stepped
+        ask(second)
+        second.signal(signal.SIGTERM)
+        assert second.wait() == 0
+    assert len(rows(tmp_path / "usage.db")) == 2

@@ -168,6 +168,8 @@ def _file_problems(settings: Settings) -> Iterator[str]:
         if channel.api_key_from is not None:
             yield from _key_source_problems(channel.api_key_from, f"channels[{index}].api_key_from")
     yield from _tokens_problems(settings.tokens.file)
+    if settings.usage is not None:
+        yield from _ledger_problems(settings.usage.file)
 
 
 def _key_source_problems(source: KeySource, place: str) -> Iterator[str]:
@@ -183,8 +185,22 @@ def _tokens_problems(path: Path) -> Iterator[str]:
     except TokenStoreError as error:
         yield f"tokens.file: {error}"
         return
-    if not path.exists() and not os.access(path.parent, os.W_OK | os.X_OK):
+    if not path.exists() and not _is_writable_folder(path.parent):
         yield f"tokens.file: {path} is not there and cannot be made in its folder"
+
+
+def _ledger_problems(path: Path) -> Iterator[str]:
+    """Look at the ledger from outside: opening it, even to read, makes files beside it."""
+    if path.is_dir():
+        yield f"usage.file: {path} is a folder"
+    elif not _is_writable_folder(path.parent):
+        yield f"usage.file: {path} cannot be kept in its folder, which is not there or not writable"
+    elif path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        yield f"usage.file: {path} may not be read and written"
+
+
+def _is_writable_folder(path: Path) -> bool:
+    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
 
 
 def _token_warnings(settings: Settings) -> Iterator[str]:

@@ -1,54 +1,39 @@
 """The command `usage`: what was used, by whom, and what is left.
 
-Reads the ledger and prints; the sums are made in ``usage/report.py``.
+Reads the ledger and prints. The sums are made in ``usage/report.py``, and what is printed of
+them in ``cli/usageforms.py``.
 """
 
-import csv
-import json
 import sqlite3
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, date, datetime, tzinfo
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Literal, NoReturn, get_args
 
 import attrs
 import click
 
-from rt_proxy.cli.allowance import budget_words
 from rt_proxy.cli.help import config_option, examples
 from rt_proxy.cli.outcome import fail, fail_by_config
-from rt_proxy.cli.table import table
+from rt_proxy.cli.usageforms import States, csv_text, json_text, row_json, row_line, table_lines
 from rt_proxy.configfile import load_budget, load_tokens_settings, load_usage_settings
 from rt_proxy.errors import LedgerError, SettingsError, TokenStoreError
 from rt_proxy.settings import Budget
-from rt_proxy.settingsrules import time_zone_problem
+from rt_proxy.settingsrules import budget_problems, time_zone_problem
 from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.token import Token, parse_duration
 from rt_proxy.usage.budgets import BudgetState
 from rt_proxy.usage.periods import midnight, period_end, period_start, time_zone
-from rt_proxy.usage.record import NANO_USD_PER_USD, UsageRecord
-from rt_proxy.usage.report import (
-    By,
-    UsageSum,
-    last_row,
-    rows_after,
-    spent_of,
-    sums,
-    total,
-    usd_text,
-)
+from rt_proxy.usage.report import By, last_row, rows_after, spent_of, sums
 from rt_proxy.usage.schema import open_to_read, reason_of
 
 #: How often it is looked for new rows, in seconds.
 _LOOK = 1.0
-_BAR_WIDTH = 20
-#: A cell of a spreadsheet that begins so is a formula, and must not be.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-_NUMBERS = ("RESP", "TRANS", "TOKENS IN", "TOKENS OUT", "AUDIO IN", "AUDIO OUT", "USD", "LEFT")
+
+_Form = Literal["table", "json", "csv"]
 
 
 @click.command(
@@ -63,9 +48,7 @@ _NUMBERS = ("RESP", "TRANS", "TOKENS IN", "TOKENS OUT", "AUDIO IN", "AUDIO OUT",
 @click.option(
     "--by",
     type=click.Choice(get_args(By)),
-    default="token",
-    show_default=True,
-    help="What to sum up by.",
+    help="What to sum up by.  [default: token]",
 )
 @click.option(
     "--since",
@@ -79,7 +62,7 @@ _NUMBERS = ("RESP", "TRANS", "TOKENS IN", "TOKENS OUT", "AUDIO IN", "AUDIO OUT",
 @click.option("--follow", is_flag=True, help="Print each row as it comes, until Ctrl-C.")
 @config_option
 def usage(
-    by: By,
+    by: By | None,
     since: str | None,
     until: str | None,
     as_json: bool,
@@ -93,7 +76,7 @@ def usage(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    if follow and (since or until or as_csv):
+    if follow and (as_csv or any(option is not None for option in (by, since, until))):
         raise click.UsageError("--follow goes with --json only: it prints what is yet to come")
     book = _open(path)
     with closing(book.connection):
@@ -101,7 +84,8 @@ def usage(
             if follow:
                 _follow(book, as_json=as_json)
             else:
-                _report(book, by, since, until, form="json" if as_json else as_csv and "csv")
+                form: _Form = "json" if as_json else "csv" if as_csv else "table"
+                _report(book, by or "token", since, until, form)
         except sqlite3.Error as error:
             fail(f"{book.file}: cannot be read: {reason_of(error)}")
 
@@ -137,53 +121,62 @@ def _open(path: Path) -> _Book:
         fail(str(error))
 
 
-def _report(book: _Book, by: By, since: str | None, until: str | None, *, form: str | bool) -> None:
+def _report(book: _Book, by: By, since: str | None, until: str | None, form: _Form) -> None:
     now = datetime.now(UTC)
     begin = period_start(now, "month", book.zone) if since is None else _when(since, now, book.zone)
     end = None if until is None else _when(until, now, book.zone)
+    if begin is not None and end is not None and begin >= end:
+        raise click.UsageError(
+            "--until must be later than --since (else the beginning of this month)"
+        )
     found = sums(book.connection, by, since=begin, until=end, zone=book.zone)
     states = _states(book, now) if by == "token" else {}
     if form == "json":
-        _print_json(book, by, begin, end, found, states)
+        told = json_text(by, found, states, since=begin, until=end, zone_name=book.zone_name)
+        click.echo(told)
     elif form == "csv":
-        _print_csv(by, found, states)
+        click.echo(csv_text(by, found, states), nl=False)
     elif found:
-        _print_table(by, found, states)
-        whole = states.get(None)
-        if whole is not None:
-            click.echo(f"Budget of the whole proxy: {_left(whole)} of {budget_words(whole.budget)}")
+        for line in table_lines(by, found, states, has_bars=sys.stdout.isatty()):
+            click.echo(line)
     else:
         click.echo(f"Nothing was used in this time, says {book.file}.", err=True)
 
 
 def _when(text: str, now: datetime, zone: tzinfo) -> datetime:
     """Return the moment that an option names."""
-    try:
-        return now - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        return midnight(date.fromisoformat(text), zone)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(
-            f"{text!r} is no time; write a day (2026-11-26), a moment (2026-11-26T12:00Z), or a "
-            "time ago (7d, 12h, 90m)"
-        ) from None
+    for read in (_time_ago, _day, _moment):
+        try:
+            return read(text, now, zone)
+        except (ValueError, OverflowError):  # not written so, or before the first or last year
+            continue
+    raise click.UsageError(
+        f"{text!r} is no time; write a day (2026-11-26), a moment (2026-11-26T12:00Z), or a "
+        "time ago (7d, 12h, 90m)"
+    )
+
+
+def _time_ago(text: str, now: datetime, _zone: tzinfo) -> datetime:
+    return now - parse_duration(text)
+
+
+def _day(text: str, _now: datetime, zone: tzinfo) -> datetime:
+    return midnight(date.fromisoformat(text), zone)
+
+
+def _moment(text: str, _now: datetime, zone: tzinfo) -> datetime:
+    moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
 # Budgets
 
 
-def _states(book: _Book, now: datetime) -> dict[str | None, BudgetState]:
+def _states(book: _Book, now: datetime) -> States:
     """Return how the budgets stand, by the id of the token; None: of the whole proxy."""
     budgets: dict[str | None, tuple[str | None, Budget]] = {}
     try:
-        whole = load_budget(book.config)
+        whole = _sound_budget(book.config)
         tokens: Iterable[Token] = FileTokenStore(load_tokens_settings(book.config).file).tokens()
     except (SettingsError, TokenStoreError) as error:
         click.echo(f"rt-proxy: budgets are not told: {error}", err=True)
@@ -204,188 +197,18 @@ def _state(
     return BudgetState(name, budget, start, end, spent_of(book.connection, token_id, start))
 
 
-def _left(state: BudgetState) -> str:
-    """Return what is left of a budget, for people."""
-    left = []
-    if state.budget.usd is not None:
-        left.append(f"{_usd(state.left.nano_usd)} USD")
-    if state.budget.tokens is not None:
-        left.append(f"{state.left.tokens:,} tokens")
-    return " and ".join(left)
+def _sound_budget(config: Path) -> Budget | None:
+    """Return the budget of the whole proxy; None: it has none.
 
-
-# For people
-
-
-def _print_table(
-    by: By, found: Sequence[UsageSum], states: Mapping[str | None, BudgetState]
-) -> None:
-    whole = total(list(found))
-    header = [
-        by.upper(),
-        "RESP",
-        "TRANS",
-        "TOKENS IN",
-        "TOKENS OUT",
-        "AUDIO IN",
-        "AUDIO OUT",
-        "USD",
-    ]
-    rows = [_cells(by, one) for one in found]
-    rows.append(["total", *_cells(by, whole)[1:]])
-    if any(of is not None for of in states):
-        header.append("LEFT")
-        for row, one in zip(rows, found, strict=False):
-            state = states.get(one.key)
-            row.append("" if state is None else _left(state))
-        rows[-1].append("")
-    if sys.stdout.isatty():
-        header.append("")
-        most = max(map(_size, found)) or 1
-        for row, one in zip(rows, found, strict=False):
-            row.append("█" * round(_BAR_WIDTH * _size(one) / most))
-        rows[-1].append("")
-    else:
-        header.append("")
-        rows = [[*row, ""] for row in rows]
-    for line in table(header, rows, right=_NUMBERS):
-        click.echo(line)
-    notes = []
-    if whole.estimated:
-        notes.append(f"~ with estimates ({whole.estimated} rows)")
-    if whole.unpriced:
-        notes.append(f"? the price of {whole.unpriced} rows is not known; see [prices]")
-    if notes:
-        click.echo("; ".join(notes))
-
-
-def _cells(by: By, one: UsageSum) -> list[str]:
-    tokens = one.tokens
-    audio_in = tokens.audio_in + tokens.audio_cached_in
-    given = audio_in + tokens.text_in + tokens.text_cached_in
-    given += tokens.image_in + tokens.image_cached_in
-    marks = ("~" if one.estimated else "") + ("?" if one.unpriced else "")
-    return [
-        _printable(_label(by, one)),
-        f"{one.responses:,}",
-        f"{one.transcriptions:,}",
-        f"{given:,}",
-        f"{tokens.text_out + tokens.audio_out:,}",
-        f"{audio_in:,}",
-        f"{tokens.audio_out:,}",
-        f"{marks}{_usd(one.nano_usd)}",
-    ]
-
-
-def _label(by: By, one: UsageSum) -> str:
-    if by == "token":
-        return one.name
-    if by == "session":
-        return f"{one.key} {one.name}"
-    return one.key or "(not known)"
-
-
-def _printable(text: str) -> str:
-    """Return a text with everything escaped that could act on a terminal."""
-    return text if text.isprintable() else ascii(text)[1:-1]
-
-
-def _usd(nano_usd: int) -> str:
-    """Return an amount for people: four decimals, rounded half to even."""
-    return f"{Decimal(nano_usd) / NANO_USD_PER_USD:,.4f}"
-
-
-def _size(one: UsageSum) -> int:
-    """Return what a bar stands for: money, or tokens where there is none."""
-    return one.nano_usd or one.tokens.total
-
-
-# For programs
-
-
-def _fields(by: By, one: UsageSum) -> dict[str, Any]:
-    match by:
-        case "token":
-            names = {"token_id": one.key, "name": one.name}
-        case "session":
-            names = {"session_id": one.key, "token": one.name}
-        case _:
-            names = {by: one.key}
-    return {
-        **names,
-        "responses": one.responses,
-        "transcriptions": one.transcriptions,
-        **attrs.asdict(one.tokens),
-        "tokens": one.tokens.total,
-        "milliseconds": one.milliseconds,
-        "usd": usd_text(one.nano_usd),
-        "nano_usd": one.nano_usd,
-        "unpriced": one.unpriced,
-        "estimated": one.estimated,
-    }
-
-
-def _budget_fields(state: BudgetState) -> dict[str, Any]:
-    budget = state.budget
-    return {
-        "per": budget.per,
-        "usd": None if budget.usd is None else f"{budget.usd:f}",
-        "usd_left": None if budget.usd is None else usd_text(state.left.nano_usd),
-        "tokens": budget.tokens,
-        "tokens_left": None if budget.tokens is None else state.left.tokens,
-        "end": _iso(state.end),
-    }
-
-
-def _print_json(
-    book: _Book,
-    by: By,
-    since: datetime | None,
-    until: datetime | None,
-    found: Sequence[UsageSum],
-    states: Mapping[str | None, BudgetState],
-) -> None:
-    rows = []
-    for one in found:
-        state = states.get(one.key) if by == "token" else None
-        rows.append(_fields(by, one) | ({"budget": _budget_fields(state)} if state else {}))
-    whole = states.get(None)
-    told = {
-        "by": by,
-        "since": _iso(since),
-        "until": _iso(until),
-        "time_zone": book.zone_name,
-        "rows": rows,
-        "total": {
-            name: value
-            for name, value in _fields("model", total(list(found))).items()
-            if name != "model"
-        },
-        "budget": None if whole is None else _budget_fields(whole),
-    }
-    click.echo(json.dumps(told, ensure_ascii=False, indent=2))
-
-
-def _print_csv(by: By, found: Sequence[UsageSum], states: Mapping[str | None, BudgetState]) -> None:
-    names = [*_fields(by, UsageSum("")), *(["usd_left", "tokens_left"] if by == "token" else [])]
-    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n", restval="")
-    writer.writeheader()
-    for one in found:
-        fields = _fields(by, one)
-        state = states.get(one.key) if by == "token" else None
-        if state is not None:
-            left = _budget_fields(state)
-            fields |= {name: left[name] for name in ("usd_left", "tokens_left")}
-        writer.writerow({name: _cell(value) for name, value in fields.items()})
-
-
-def _cell(value: object) -> object:
-    """Return a value of which no spreadsheet makes a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    Raises:
+        SettingsError: It is no budget, or breaks a rule.
+    """
+    budget = load_budget(config)
+    if budget is not None:
+        problems = [f"budget.{field}: {problem}" for field, problem in budget_problems(budget)]
+        if problems:
+            raise SettingsError(str(config), problems)
+    return budget
 
 
 # As it comes
@@ -393,38 +216,14 @@ def _iso(moment: datetime | None) -> str | None:
 
 def _follow(book: _Book, *, as_json: bool) -> NoReturn:
     """Print each row as it comes; Ctrl-C is how one leaves."""
-    row = last_row(book.connection)
-    click.echo(f"Waiting for what is written to {book.file}; Ctrl-C ends it.", err=True)
     try:
+        row = last_row(book.connection)
+        click.echo(f"Waiting for what is written to {book.file}; Ctrl-C ends it.", err=True)
         while True:
             for number, record in rows_after(book.connection, row):
                 row = number
-                click.echo(_json_line(record) if as_json else _line(record, book.zone))
+                click.echo(row_json(record) if as_json else row_line(record, book.zone))
             sys.stdout.flush()
             time.sleep(_LOOK)
     except KeyboardInterrupt:
         sys.exit(0)
-
-
-def _line(record: UsageRecord, zone: tzinfo) -> str:
-    cost = "?" if record.nano_usd is None else _usd(record.nano_usd)
-    moment = record.time.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
-    status = record.status or record.kind.value
-    parts = (
-        moment,
-        f"{'~' if record.estimated else ''}{cost:>9} USD",
-        f"{record.tokens.total:>8,} tokens",
-        _printable(record.token_name),
-        record.channel,
-        _printable(record.model or "-"),
-        _printable(status),
-        record.session_id,
-    )
-    return "  ".join(parts)
-
-
-def _json_line(record: UsageRecord) -> str:
-    fields = attrs.asdict(record, recurse=False) | attrs.asdict(record.tokens)
-    fields |= {"tokens": record.tokens.total, "time": _iso(record.time)}
-    fields["usd"] = None if record.nano_usd is None else usd_text(record.nano_usd)
-    return json.dumps(fields, ensure_ascii=False)

@@ -13,8 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from decimal import Context, Decimal
-from functools import partial
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import get_args
@@ -29,13 +28,10 @@ from rt_proxy.errors import TokenStoreError
 from rt_proxy.settings import Budget, BudgetPeriod, ClientDialect
 from rt_proxy.tokens.store import MemoryTokenStore, TokenTable
 from rt_proxy.tokens.token import Token, as_utc, problems
-from rt_proxy.tomlvalues import exactly, syntax_problem, toml_name
+from rt_proxy.tomlvalues import exact_number, exactly, syntax_problem, toml_name
 
 _log = logging.getLogger("rt_proxy.tokens")
 
-#: Money is read as it was written. An exponent that no Decimal can have makes a NaN, which is
-#: refused in its place, and no exception that would be of another kind than the parser's.
-_exact_number = partial(Decimal, context=Context(traps=[]))
 
 _HEADER = """\
 # The tokens that let clients in; `rt-proxy token` writes this file and keeps no comments.
@@ -164,7 +160,7 @@ def parse(content: bytes) -> tuple[Token, ...]:
             and no value is repeated.
     """
     try:
-        document = tomllib.loads(content.decode("utf-8-sig"), parse_float=_exact_number)
+        document = tomllib.loads(content.decode("utf-8-sig"), parse_float=exact_number)
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except ValueError as error:
