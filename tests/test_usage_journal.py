@@ -216,6 +216,20 @@ class TestSpent:
         assert await journal.spent("tok_1", MOMENT, lambda: None) == Spent(3, 7)
         assert await journal.spent(None, None, lambda: None) == Spent(9, 21)
 
+    async def test_the_writing_goes_on(
+        self, autojump_clock: MockClock, nursery: trio.Nursery
+    ) -> None:
+        """Whoever asks while nothing waits does not keep what comes later from being written."""
+        ledger = OwnLedger()
+        journal = Journal(ledger, sync=1)
+        nursery.start_soon(journal.run)
+        await trio.sleep(1)
+        for number in range(3):
+            await journal.spent(None, None, lambda: None)
+            journal.note(record(f"r{number}"))
+            await trio.sleep(2)
+            assert len(ledger.kept) == number + 1
+
     @pytest.mark.log_says("cannot be written")
     async def test_with_what_cannot_be_written(self, autojump_clock: MockClock) -> None:
         """What stays in memory is in the sum too, of its token and its time."""

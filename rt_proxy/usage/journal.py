@@ -138,7 +138,7 @@ class Journal:
             for _ in batch:
                 self._waiting.popleft()
             left -= len(batch)
-        if not self._waiting:
+        if not self._waiting and self._noted.is_set():  # else the writing task waits for this one
             self._noted = trio.Event()
         if self._is_failing:
             self._is_failing = False
