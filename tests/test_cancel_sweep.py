@@ -15,6 +15,7 @@ from trio.testing import MockClock
 
 from rt_proxy.channels import Channel, UpstreamRequest
 from rt_proxy.settings import ChannelSettings
+from rt_proxy.usage.record import UsageRecord, unknown_price
 
 pytestmark = pytest.mark.log_says("session ended")
 
@@ -120,6 +121,24 @@ async def whole_session(house: House, client: Client, players: trio.Nursery) -> 
     await client.farewell()
 
 
+async def leaves_in_a_response(house: House, client: Client, players: trio.Nursery) -> None:
+    """Open, hear the beginning of a response, and leave; the upstream tells what it cost."""
+    await client.send_raw(kit.request_head(house.token))
+    upstream = await house.upstream()
+    await upstream.accept(kit.created())
+    await client.read_101()
+    await client.hear()
+    await client.say({"type": "response.create"})
+    await upstream.hear()
+    await upstream.say(kit.response_created())
+    await client.hear()
+    await client.close(1000, b"bye")
+    players.start_soon(_far_end, client)
+    assert (await upstream.hear())["type"] == "response.cancel"
+    await upstream.say(kit.response_done())
+    await upstream.farewell()
+
+
 async def _far_end_after(upstream: Upstream, first: Awaitable[Upstream]) -> None:
     with contextlib.suppress(*_GONE):
         await first
@@ -189,6 +208,7 @@ async def breaks_the_protocol(house: House, client: Client, players: trio.Nurser
 
 PLAYS = [
     whole_session,
+    leaves_in_a_response,
     second_channel,
     refused,
     refused_by_http,
@@ -220,18 +240,28 @@ async def sweep_over(
 
 def channels_for(play: Play) -> list[ChannelSettings]:
     """Return as many channels as a play needs."""
-    names = ("a",) if play is whole_session else ("a", "b", "c")
+    names = ("a",) if play in (whole_session, leaves_in_a_response) else ("a", "b", "c")
     return [kit.channel(name, priority=-index) for index, name in enumerate(names)]
 
 
+@pytest.mark.log_says("is not known")
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__)
 async def test_cancelled_at_every_step(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, play: Play
 ) -> None:
-    """Wherever a visit is cancelled: streams closed, one record, no error, no task, and soon."""
-    async with open_house(*channels_for(play), still_serves=False) as house:
+    """Wherever a visit is cancelled: streams closed, one record, no error, no task, and soon.
+
+    And a response is billed once, if it had begun.
+    """
+    records: list[UsageRecord] = []
+    hooks = {"on_usage": records.append, "price": unknown_price}
+    channels = channels_for(play)
+    async with open_house(*channels, still_serves=False, hooks=hooks) as house:
         steps = await sweep_over(house, play, monkeypatch, kind="memory", stride=1)
         assert steps > 20
+        sessions = [record.session_id for record in records]
+        assert len(sessions) == len(set(sessions))
+        assert bool(sessions) is (play in (whole_session, leaves_in_a_response))
 
 
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__)
