@@ -1,5 +1,7 @@
 """Facts about a token bucket: what may pass at once, and when more may."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,3 +61,22 @@ def test_never_faster(steps: list[tuple[float, float]]) -> None:
         assert taken <= 10 + 2 * now + 1e-6
         of.take(amount, now)
         taken += amount
+
+
+@pytest.mark.parametrize("moment", [0.1, 1234.7, 98_765.4, 876_543.21, 1e6 + 1 / 3])
+def test_a_rest_of_rounding_is_no_time(moment: float) -> None:
+    """Who waits exactly as long as it takes need not wait for what the clock's rounding leaves."""
+    for count in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60):
+        of = Bucket("the limit", rate=count / 60, capacity=count, now=moment)
+        of.take(count, moment)
+        assert of.seconds_until(1, moment + 60 / count) == 0
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1e7))
+def test_told_to_the_second(count: int, now: float) -> None:
+    """Whoever comes again after the seconds that it was told, rounded up, is not turned away."""
+    of = Bucket("the limit", rate=count / 60, capacity=count, now=now)
+    of.take(count, now)
+    wait = math.ceil(of.seconds_until(1, now))
+    assert wait == 1 or of.seconds_until(1, now + wait - 1.001) > 0
+    assert of.seconds_until(1, now + wait) == 0

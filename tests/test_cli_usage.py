@@ -320,6 +320,27 @@ def test_follow(book: Path, folder: Path, form: tuple[str, ...]) -> None:
         assert "7 tokens" in text
 
 
+def test_follow_to_another_ledger(book: Path, folder: Path) -> None:
+    """When another ledger has its place, all rows of that one are printed."""
+    keep(folder / "other.db", record("r1", time=datetime.now(UTC), status="incomplete"))
+    with Command(folder, "usage", "--follow") as following:
+        following.stderr.wait_for("Waiting for what is written")
+        (folder / "other.db").replace(book)
+        following.stdout.wait_for("incomplete")
+        following.signal(signal.SIGINT)
+        assert following.wait() == 0
+
+
+def test_follow_what_goes_away(book: Path, folder: Path) -> None:
+    """When the ledger is taken away it is told, without a traceback."""
+    with Command(folder, "usage", "--follow") as following:
+        following.stderr.wait_for("Waiting for what is written")
+        book.unlink()
+        following.stderr.wait_for(r"rt-proxy: .*usage\.db: there is no such file")
+        assert following.wait() == 1
+    assert "Traceback" not in following.stderr.text
+
+
 def test_while_a_proxy_writes(book: Path) -> None:
     """It reads on while a proxy has the ledger open and has put nothing into the one file yet."""
 

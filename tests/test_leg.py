@@ -87,6 +87,20 @@ async def test_pieces_after_a_message_stay() -> None:
     assert two.payload == b"two"
 
 
+async def test_pieces_put_back_come_first() -> None:
+    """Several pieces that are put back are given in their order, before what is unread."""
+    leg, peer, _ = await make_leg()
+    texts = (b"one", b"two", b"three")
+    await peer.send_raw(b"".join(frame(TEXT, text, key=KEY) for text in texts))
+    one, two, three = [await leg.read_message() for _ in texts]
+    assert isinstance(one, Message)
+    assert isinstance(two, Message)
+    assert isinstance(three, Message)
+    leg.put_back(three)
+    leg.put_back(one, two)
+    assert [await leg.read_message() for _ in texts] == [one, two, three]
+
+
 async def test_unread_bytes_come_first() -> None:
     """Bytes that came with the upgrade are the first to be read."""
     far, near = await kit.stream_pair("memory")

@@ -161,6 +161,21 @@ class TestPaces:
             assert another.upstream.wait(0) == 2
             assert other.upstream.wait(0) == 0
 
+    async def test_shared_however_many_come(self, autojump_clock: MockClock) -> None:
+        """A token's sessions share its rate also where it was full while a thousand others came."""
+        limiter, scopes = Limiter(), Scopes((token(client_events_per_second=10),))
+        with limiter.session(scopes, refuses=False) as one:
+            for number in range(3_000):
+                other = Scopes((token(f"other{number}", client_events_per_second=10),))
+                with limiter.session(other, refuses=False):
+                    pass
+            with limiter.session(scopes, refuses=False) as another:
+                assert one.client is not None
+                assert another.client is not None
+                one.client.take(30, 0, 0)
+                assert another.client.wait(0) == 2
+        assert len(limiter._buckets) <= 1_000
+
     async def test_coming_again_helps_nobody(self, autojump_clock: MockClock) -> None:
         """Who leaves in debt and comes again is in debt."""
         limiter, scopes = Limiter(), Scopes((token(client_bytes_per_second=10),))
@@ -195,6 +210,15 @@ async def test_memory_is_bounded(autojump_clock: MockClock) -> None:
         most = max(most, len(limiter._buckets))
     assert most <= 1_000
     assert not limiter._sessions
+
+
+async def test_who_is_not_let_in_leaves_nothing(autojump_clock: MockClock) -> None:
+    """A hundred thousand addresses without a good token leave no bucket at all."""
+    limiter = Limiter()
+    limits = Limits(per_address=ScopeLimits(sessions_per_minute=1))
+    for number in range(100_000):
+        assert limiter.refuse(scope_of_address(f"2001:db8::{number:x}", limits)) is None
+    assert not limiter._buckets
 
 
 def test_scopes_are_values() -> None:

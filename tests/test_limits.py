@@ -10,7 +10,9 @@ from kit import BINARY, TEXT, farewells, open_house
 from trio.testing import MockClock
 
 from rt_proxy.listener import gate as gate_module
+from rt_proxy.realtime.counts import Tokens
 from rt_proxy.settings import ScopeLimits
+from rt_proxy.tokens.store import Allowance
 
 RATE = "rate_limit_exceeded"
 
@@ -107,6 +109,26 @@ class TestSessions:
             assert (await client.read_answer())[0] == 429
             await client.over.wait()
             await part(*session)
+
+    async def test_an_edit_of_a_token(self, autojump_clock: MockClock) -> None:
+        """A token's limits hold for newcomers as soon as they change; who is here keeps its own."""
+        async with open_house() as house:
+            token, secret = house.tokens.add("edited", limits={"client_events_per_second": 1})
+            session = await house.open(token=secret.reveal())
+            house.tokens.change(token.id, lambda _token: Allowance({"sessions": 1}, None))
+            client = await house.knock(token=secret.reveal())
+            await client.read_101()
+            assert (await client.farewell()).error_code == RATE
+            house.tokens.change(token.id, lambda _token: Allowance({"sessions": 2}, None))
+            other = await house.open(token=secret.reveal())
+            for peers, seconds in ((other, 0), (session, 4)):
+                begun = trio.current_time()
+                for _ in range(6):
+                    await peers[0].say({"type": "x"})
+                    await peers[1].hear()
+                assert seconds <= trio.current_time() - begun <= seconds + 1
+            await part(*session)
+            await part(*other)
 
 
 class TestGivenBack:
@@ -266,6 +288,58 @@ class TestSlow:
             assert trio.current_time() <= 11
             await part(client, upstream)
 
+    async def test_pings_of_the_client_are_answered(self, autojump_clock: MockClock) -> None:
+        """A client that is far too fast hears its pong within ten seconds too."""
+        async with open_house() as house:
+            secret = limited(house, client_bytes_per_second=1_000)
+            client, upstream = await house.open(token=secret)
+            await client.say(kit.append(60_000))
+            await upstream.hear()
+            await client.send(kit.PING, b"there?")
+            frame = await client.receive()
+            while frame is not None and frame.opcode == kit.PING:
+                frame = await client.receive()
+            assert frame is not None
+            assert (frame.opcode, frame.payload) == (kit.PONG, b"there?")
+            assert trio.current_time() <= 11
+            await part(client, upstream)
+
+    @pytest.mark.log_says("session ended")
+    async def test_a_flood_of_tiny_events(self, autojump_clock: MockClock) -> None:
+        """Twenty sessions of a token that send all they can are held to its rate together.
+
+        What they have sent before that shows is bounded too: ten seconds' worth for each.
+        """
+        heard = 0
+
+        async def flood(client: kit.Client) -> None:
+            block = kit.frame(TEXT, b"[]", key=client.key) * 4_000
+            while True:
+                await client.send_raw(block)
+
+        async def count(upstream: kit.Upstream) -> None:
+            nonlocal heard
+            while await upstream.receive() is not None:
+                heard += 1
+
+        async with open_house(timeouts={"ping_interval": 0}, still_serves=False) as house:
+            secret = limited(house, client_events_per_second=20)
+            sessions = [await house.open(token=secret, kind="tcp") for _ in range(20)]
+            async with trio.open_nursery() as nursery:
+                for client, upstream in sessions:
+                    nursery.start_soon(flood, client)
+                    nursery.start_soon(count, upstream)
+                await trio.sleep(9)
+                at_first = heard
+                await trio.sleep(50)
+                nursery.cancel_scope.cancel()
+            assert at_first <= 20 * 20 * 10
+            assert 0 < heard - at_first <= 20 * 50
+            for client, upstream in sessions:
+                await trio.aclose_forcefully(client.stream)
+                await upstream.farewell()
+                await client.over.wait()
+
     async def test_its_silence_is_ours(self, autojump_clock: MockClock) -> None:
         """A client that we do not read is not idle, however short its patience is set."""
         timeouts = {"client_idle": 3, "frame_stall": 3, "pong": 3, "ping_interval": 2}
@@ -315,6 +389,43 @@ class TestRefused:
             await client.say({"type": "response.create", "event_id": "e5"})
             assert (await upstream.hear())["event_id"] == "e5"
             await part(client, upstream)
+
+    async def test_bytes(self, autojump_clock: MockClock) -> None:
+        """Events beyond a rate of bytes are refused at once, and not read later."""
+        async with open_house(limits={"over_rate": "error"}) as house:
+            secret = limited(house, client_bytes_per_second=1_000)
+            client, upstream = await house.open(token=secret)
+            await client.say(kit.append(1_200))
+            await upstream.hear()
+            for _ in range(3):
+                await client.say(kit.append(100))
+                message = (await client.hear())["error"]["message"]
+                assert "client_bytes_per_second of this token" in message
+            assert trio.current_time() == 0
+            await part(client, upstream)
+
+    async def test_what_is_read_is_counted(self, autojump_clock: MockClock) -> None:
+        """Audio of a client whose events are all read costs what it costs where it passes."""
+        estimates = []
+        for rate in (0, 1_000):
+            records: list[Any] = []
+            async with open_house(
+                hooks={"on_usage": records.append},
+                limits={"over_rate": "error"},
+                still_serves=False,
+            ) as house:
+                secret = limited(house, client_events_per_second=rate)
+                client, upstream = await house.open(token=secret)
+                for _ in range(10):
+                    await client.say(kit.append(64_000))
+                    await upstream.hear()
+                await upstream.say(kit.response_created())
+                await client.hear()
+                await client.close()
+                await client.over.wait()
+            estimates.append([(record.estimated, record.tokens) for record in records])
+        assert estimates[0] == estimates[1]
+        assert estimates[0] == [(True, Tokens(audio_in=100))]
 
     async def test_many_in_one_piece(self, autojump_clock: MockClock) -> None:
         """Audio counts like all else, also where much of it comes at once."""

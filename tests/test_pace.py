@@ -1,5 +1,7 @@
 """Facts about the rates that a direction is held to."""
 
+import pytest
+
 from rt_proxy.session.bucket import Bucket
 from rt_proxy.session.pace import Pace
 
@@ -45,3 +47,22 @@ def test_shared() -> None:
     one, other = Pace([shared], []), Pace([shared], [])
     one.take(20, 0, 0)
     assert other.wait(0) == 1
+
+
+@pytest.mark.parametrize(
+    ("events", "sizes", "read"),
+    [
+        ([], [], 65_536),
+        ([10], [], 640),
+        ([1], [], 64),
+        ([10_000], [], 65_536),
+        ([10, 5], [], 320),
+        ([], [5_000, 3_000], 3_000),
+        ([10], [400], 400),
+        ([], [1], 64),
+    ],
+)
+def test_read_at_once(events: list[float], sizes: list[float], read: int) -> None:
+    """No more is read at once than the lowest rate allows, and never less than 64 bytes."""
+    pace = Pace([bucket("e", rate) for rate in events], [bucket("b", rate) for rate in sizes])
+    assert pace.read_bytes == read

@@ -12,7 +12,9 @@ from rt_proxy.realtime import closing
 from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.realtime.conversation import Answer, Forward, Replace, Verdict
 from rt_proxy.realtime.framereader import FrameReader
+from rt_proxy.session.bucket import Bucket
 from rt_proxy.session.leg import Leg
+from rt_proxy.session.pace import Pace
 from rt_proxy.session.pump import Pump
 from rt_proxy.session.wire import Wire
 
@@ -33,14 +35,15 @@ class Engine:
 
 
 class SlowEngine(Engine):
-    """An engine that needs five seconds for a frame (mutable: it keeps what it took)."""
+    """An engine that needs seconds for a frame (mutable: it keeps what it took)."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 5) -> None:
+        self.seconds = seconds
         self.taken: list[bytes] = []
 
     async def take(self, frame: bytes) -> None:
         """Take it, in a while."""
-        await trio.sleep(5)
+        await trio.sleep(self.seconds)
         self.taken.append(frame)
 
 
@@ -59,7 +62,9 @@ class Lane:
 
 
 async def make_lane(
-    decide: Callable[[bytes], Verdict] = lambda _payload: Forward(), kind: str = "memory"
+    decide: Callable[[bytes], Verdict] = lambda _payload: Forward(),
+    kind: str = "memory",
+    pace: Pace | None = None,
 ) -> Lane:
     """Return a lane that reads the messages that start with ``READ``."""
     client_far, client_near = await kit.stream_pair("memory")
@@ -76,7 +81,7 @@ async def make_lane(
     return Lane(
         kit.Client(client_far, client_near),
         kit.Upstream(upstream_far, None, None),  # type: ignore[arg-type]
-        Pump(source, sink, decide),
+        Pump(source, sink, decide, pace),
     )
 
 
@@ -236,3 +241,101 @@ async def test_what_came_before_a_ping_does_not_wait_for_the_engine(
         assert trio.current_time() == 5
         nursery.cancel_scope.cancel()
     assert engine.taken == [ping]
+
+
+@pytest.mark.parametrize("end", ["cancelled", "stopped", "verdict"])
+async def test_what_was_not_relayed_is_put_back(autojump_clock: MockClock, end: str) -> None:
+    """Whatever ends it, the pieces that it has not come to are read next, in their order."""
+    verdict = closing.MODEL_CHANGED if end == "verdict" else Answer(b"{}")
+    lane = await make_lane(lambda _payload: verdict, kind="lockstep")
+    texts = [b"a", READ + b"1}", READ + b"2}", b"b", READ + b"3}"]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        await lane.client.send_raw(b"".join(frame(TEXT, text, key=KEY) for text in texts))
+        await trio.testing.wait_all_tasks_blocked()  # in the send of the first one
+        if end == "cancelled":
+            nursery.cancel_scope.cancel()
+        else:
+            lane.pump.stopped = end == "stopped"
+            assert await lane.upstream.receive() is not None
+    source = lane.pump._source
+    with trio.fail_after(1):
+        payloads = [getattr(piece, "payload", None) for piece in await source.read()]
+    assert payloads == [READ + b"2}", None, READ + b"3}"]
+
+
+class TestPace:
+    """What a rate changes."""
+
+    @staticmethod
+    async def make(rate: float, *, refuses: bool = False, sizes: bool = False) -> Lane:
+        """Return a lane of so many events, or bytes, a second."""
+        buckets = [Bucket("the limit", rate=rate, capacity=rate, now=trio.current_time())]
+        pace = Pace([], buckets, refuses=refuses) if sizes else Pace(buckets, [], refuses=refuses)
+        return await make_lane(pace=pace)
+
+    async def test_no_longer_than_ten_seconds(self, autojump_clock: MockClock) -> None:
+        """However much is owed, a peer is read again after ten seconds, and then a little."""
+        lane = await self.make(1_000, sizes=True)
+        wire = lane.pump._source.wire
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            await lane.client.say(b"x" * 60_000)
+            await lane.upstream.receive()
+            assert wire.receive_bytes == 1_000
+            await trio.sleep(9.9)
+            assert wire.receiving_since is None
+            await trio.sleep(0.2)
+            assert (wire.receiving_since, wire.receive_bytes) == (10, 64)
+            await trio.sleep(60)
+            await lane.client.say(b"x")
+            await lane.upstream.receive()
+            await trio.testing.wait_all_tasks_blocked()
+            assert wire.receive_bytes == 1_000
+            nursery.cancel_scope.cancel()
+
+    async def test_what_is_read_is_slowed_down_too(self, autojump_clock: MockClock) -> None:
+        """An event that somebody looks at counts like one that passes unread."""
+        lane = await self.make(2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            for _ in range(8):
+                await lane.client.say(READ + b"1}")
+                assert await lane.upstream.receive() is not None
+            assert 2 <= trio.current_time() <= 3.5
+            nursery.cancel_scope.cancel()
+
+    async def test_afterwards_all_is_read(self, autojump_clock: MockClock) -> None:
+        """Who reads the leg when the pump has ended reads as much at once as ever."""
+        lane = await self.make(1)
+        await lane.client.close()
+        await lane.run()
+        assert lane.pump._source.wire.receive_bytes == 65_536
+
+    async def test_pings_count(self, autojump_clock: MockClock) -> None:
+        """A flood of pings is held to the rate of bytes, though none of them goes on."""
+        lane = await self.make(100, sizes=True)
+        engine = lane.pump._source._engine = SlowEngine(seconds=0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            for _ in range(100):
+                await lane.client.send(PING, b"1234")
+            with trio.move_on_after(5):
+                while len(engine.taken) < 100:
+                    await trio.sleep(0.1)
+            assert 50 <= len(engine.taken) <= 70
+            nursery.cancel_scope.cancel()
+
+    async def test_who_is_refused_is_not_slowed_down(self, autojump_clock: MockClock) -> None:
+        """Bytes beyond the rate are refused event by event, and no time passes."""
+        lane = await self.make(100, sizes=True, refuses=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            for number in range(5):
+                await lane.client.say(READ + b'"%d%b"}' % (number, b"x" * 120))
+                if number == 0:
+                    assert await lane.upstream.receive() is not None
+                else:
+                    assert (await lane.client.hear())["error"]["code"] == "rate_limit_exceeded"
+            assert trio.current_time() == 0
+            nursery.cancel_scope.cancel()

@@ -3,6 +3,9 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -109,7 +112,13 @@ class TestWhatIsNoLedger:
     def test_a_folder(self, path: Path, how: object) -> None:
         """A folder is no file."""
         path.mkdir()
-        with pytest.raises(LedgerError, match=r"folder|may not be"):
+        with pytest.raises(LedgerError, match="it is a folder"):
+            how(path)  # type: ignore[operator]
+
+    def test_no_plain_file(self, path: Path, how: object) -> None:
+        """A pipe is none, and nobody waits for its other end."""
+        os.mkfifo(path)
+        with pytest.raises(LedgerError, match="it is no plain file"):
             how(path)  # type: ignore[operator]
 
     def test_a_damaged_one(self, path: Path, how: object) -> None:
@@ -145,26 +154,128 @@ def test_reading_writes_nothing(path: Path) -> None:
         connection.execute("INSERT INTO forgotten VALUES ('tok_1', 1, 2)")
 
 
+def test_an_older_one_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading brings nothing up to date, and says who does."""
+    open_to_write(path).close()
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, ("CREATE TABLE next (a)",)))
+    with pytest.raises(
+        LedgerError, match=r"older rt-proxy \(its schema is 1, .*2\); rt-proxy serve"
+    ):
+        open_to_read(path)
+    assert version(path) == len(MIGRATIONS)
+
+
+def test_an_empty_file_is_not_read(path: Path) -> None:
+    """A file that no proxy has opened yet is told, and stays empty."""
+    path.touch()
+    with pytest.raises(LedgerError, match="is empty, or"):
+        open_to_read(path)
+    assert path.read_bytes() == b""
+
+
+def test_opening_takes_no_locks_away(path: Path) -> None:
+    """Who opens a ledger twice in a process still keeps others from deleting what is beside it.
+
+    The locks of a process on a file go with any descriptor of it that is closed, whoever has it
+    open beside, and the last one who closes a ledger deletes the files beside it.
+    """
+    path.touch()
+    open_to_write(path).close()  # where there is an empty one, and where there is a ledger
+    with closing(open_to_write(path)) as first, closing(open_to_write(path)):
+        first.execute("INSERT INTO forgotten VALUES ('tok_1', 1, 2)")
+        other = (
+            "import sqlite3, sys; one = sqlite3.connect(sys.argv[1], isolation_level=None); "
+            "one.execute('SELECT * FROM forgotten').fetchall(); one.close()"
+        )
+        subprocess.run([sys.executable, "-c", other, str(path)], check=True)
+        assert path.with_name("usage.db-wal").exists()
+
+
+def test_a_link_to_what_is_not_there(path: Path) -> None:
+    """A link is followed, also to a ledger that is yet to be made."""
+    path.symlink_to("elsewhere.db")
+    open_to_write(path).close()
+    assert path.is_symlink()
+    assert stat.S_IMODE(path.with_name("elsewhere.db").stat().st_mode) == 0o600
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # what is forked ends at once
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_read_only_folder(tmp_path: Path) -> None:
-    """Where one may not write it is told, whoever owns the folder."""
-    folder = tmp_path / "folder"
-    folder.mkdir(mode=0o755)
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent.stat().st_uid == os.geteuid() and str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
+class TestSomebodyElse:
+    """Whoever does not run rt-proxy can do what the files allow, and is told of the rest."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path) -> Path:
+        """Return the folder of the ledger, which everybody may look into and root may change."""
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/"):
+                folder.chmod(0o755)
+        return tmp_path
+
+    def test_a_read_only_folder(self, path: Path) -> None:
+        """Where one may not write, no ledger can be made."""
+        assert "Permission denied" in as_somebody_else(lambda: opened(open_to_write, path))
+
+    def test_reads_one_at_rest(self, path: Path) -> None:
+        """A ledger that nobody has open is read as it is, and what is new by opening it again."""
+        open_to_write(path).close()
+        path.chmod(0o644)
+        assert as_somebody_else(lambda: opened(open_to_read, path)) == "[]"
+        with closing(open_to_write(path)) as connection:
+            connection.execute("INSERT INTO forgotten VALUES ('tok_1', 1, 2)")
+        assert as_somebody_else(lambda: opened(open_to_read, path)) == "[('tok_1', 1, 2)]"
+        assert [file.name for file in path.parent.iterdir()] == ["usage.db"]
+
+    def test_reads_one_in_use(self, path: Path) -> None:
+        """While a proxy writes, all that was committed is read."""
+        open_to_write(path).close()
+        path.chmod(0o644)
+        with closing(open_to_write(path)) as connection:
+            connection.execute("INSERT INTO forgotten VALUES ('tok_1', 1, 2)")
+            assert as_somebody_else(lambda: opened(open_to_read, path)) == "[('tok_1', 1, 2)]"
+
+    def test_left_behind(self, path: Path) -> None:
+        """What a proxy has left beside a ledger needs somebody who may write there."""
+        open_to_write(path).close()
+        path.chmod(0o644)
+        path.with_name("usage.db-wal").touch()
+        assert "do it as who runs rt-proxy" in as_somebody_else(lambda: opened(open_to_read, path))
+
+    def test_may_not_read(self, path: Path) -> None:
+        """A ledger of root alone is told to be that, whether or not one may look at its folder."""
+        open_to_write(path).close()
+        words = "may not be read; do it as who runs rt-proxy"
+        assert words in as_somebody_else(lambda: opened(open_to_read, path))
+        path.parent.chmod(0o700)
+        assert "Permission denied" in as_somebody_else(lambda: opened(open_to_read, path))
+
+
+def opened(how: Callable[[Path], sqlite3.Connection], path: Path) -> str:
+    """Return what is in a ledger, or why it cannot be opened."""
+    try:
+        with closing(how(path)) as connection:
+            return str(connection.execute("SELECT * FROM forgotten").fetchall())
+    except LedgerError as error:
+        return str(error)
+
+
+def as_somebody_else(action: Callable[[], str]) -> str:
+    """Return what an action returns in a process that is not root."""
+    read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        status = 1
         try:
+            os.setgroups([])
+            os.setgid(65_534)
             os.setuid(65_534)
-            open_to_write(folder / "usage.db")
-        except LedgerError as error:
-            status = 0 if "Permission denied" in str(error) else 2
+            os.write(write, action().encode())
         finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8") as pipe:
+        told = pipe.read()
+    os.waitpid(pid, 0)
+    return told
 
 
 @pytest.mark.parametrize("name", ["a b%20?#.db", "\u2603.db", "x;y&z.db"])

@@ -40,6 +40,20 @@ async def test_pieces() -> None:
     assert b"".join(stream.sent) == data
 
 
+@pytest.mark.parametrize("kind", ["memory", "tcp"])
+async def test_no_more_is_read_than_wanted(kind: str) -> None:
+    """``receive_bytes`` bounds what is read at once; the rest is read later."""
+    far, near = await kit.stream_pair(kind)
+    wire = Wire(near)
+    await far.send_all(b"x" * 1_000)
+    wire.receive_bytes = 64
+    assert len(await wire.receive()) == 64
+    wire.receive_bytes = 65_536
+    assert len(await wire.receive()) == 936
+    await far.aclose()
+    await wire.cut()
+
+
 async def test_sends_do_not_mix() -> None:
     """Two tasks that send at once each get their whole bytes out in a row."""
     stream = Counted()

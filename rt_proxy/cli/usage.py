@@ -86,8 +86,10 @@ def usage(
             else:
                 form: _Form = "json" if as_json else "csv" if as_csv else "table"
                 _report(book, by or "token", since, until, form)
+        except LedgerError as error:
+            fail(str(error))
         except sqlite3.Error as error:
-            fail(f"{book.file}: cannot be read: {reason_of(error)}")
+            fail(f"{book.file}: cannot be read: {reason_of(error, is_written=False)}")
 
 
 @attrs.frozen
@@ -215,12 +217,20 @@ def _sound_budget(config: Path) -> Budget | None:
 
 
 def _follow(book: _Book, *, as_json: bool) -> NoReturn:
-    """Print each row as it comes; Ctrl-C is how one leaves."""
+    """Print each row as it comes; Ctrl-C is how one leaves.
+
+    The ledger is opened anew at each look: another may have its place by then, and who may not
+    write beside it sees nothing new otherwise.
+    """
     try:
         row = last_row(book.connection)
         click.echo(f"Waiting for what is written to {book.file}; Ctrl-C ends it.", err=True)
         while True:
-            for number, record in rows_after(book.connection, row):
+            with closing(open_to_read(book.file)) as connection:
+                if last_row(connection) < row:
+                    row = 0  # another ledger, of which nothing was printed yet
+                found = rows_after(connection, row)
+            for number, record in found:
                 row = number
                 click.echo(row_json(record) if as_json else row_line(record, book.zone))
             sys.stdout.flush()

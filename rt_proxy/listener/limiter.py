@@ -1,7 +1,7 @@
 """What one token, one address and all clients together may do: how many, how often, how fast.
 
 Counts and decides, and never awaits. Buckets live only as long as they matter: one that is
-full is as good as none.
+full, and that no live session is held to, is as good as none.
 """
 
 import math
@@ -24,7 +24,7 @@ from rt_proxy.settings import Limits, ScopeLimits, no_limit_if_zero
 #: When a client that was refused because of others may try again, in seconds.
 _RETRY_AFTER = 5
 #: So many buckets may always be there; when there are twice as many as were left by the last look,
-#: those that are full are taken away.
+#: those that are full, and that no live session is held to, are taken away.
 _FEW_BUCKETS = 1_000
 _RATES = (
     "client_events_per_second",
@@ -32,6 +32,9 @@ _RATES = (
     "upstream_events_per_second",
     "upstream_bytes_per_second",
 )
+
+#: What a bucket is of: the kind and the name of the scope, the limit, and how much it allows.
+_Key = tuple[str, str, str, int]
 
 
 @attrs.frozen
@@ -110,7 +113,7 @@ class Limiter:
 
     def __init__(self) -> None:
         self._sessions: Counter[str] = Counter()
-        self._buckets: dict[tuple[str, str, str, float], Bucket] = {}
+        self._buckets: dict[_Key, Bucket] = {}
         self._enough = _FEW_BUCKETS
 
     def refuse(self, scope: Scope) -> Refusal | None:
@@ -121,8 +124,8 @@ class Limiter:
             return refusals.rate_limit_exceeded(why, _RETRY_AFTER)
         if not limits.sessions_per_minute:
             return None
-        bucket = self._minute_bucket(scope, now)
-        wait = bucket.seconds_until(1, now)
+        bucket = self._buckets.get(_minute_key(scope))
+        wait = 0.0 if bucket is None else bucket.seconds_until(1, now)
         return _too_often(scope, math.ceil(wait)) if wait else None
 
     @contextmanager
@@ -134,17 +137,24 @@ class Limiter:
             refuses: A client's events beyond its rate are refused, and not slowed down.
         """
         now = trio.current_time()
+        self._tidy(now)
         tokens = [scope.name for scope in scopes.each if scope.kind == "token"]
         for scope in scopes.each:
             if scope.limits.sessions_per_minute:
                 self._minute_bucket(scope, now).take(1, now)
+        client = self._pace(scopes, "client", now, refuses=refuses)
+        upstream = self._pace(scopes, "upstream", now, refuses=False)
+        held = [
+            bucket for pace in (client, upstream) if pace is not None for bucket in pace.buckets
+        ]
+        for bucket in held:
+            bucket.holders += 1
         self._sessions.update(tokens)
         try:
-            yield Paces(
-                self._pace(scopes, "client", now, refuses=refuses),
-                self._pace(scopes, "upstream", now, refuses=False),
-            )
+            yield Paces(client, upstream)
         finally:
+            for bucket in held:
+                bucket.holders -= 1
             for name in tokens:
                 self._sessions[name] -= 1
                 if not self._sessions[name]:
@@ -153,7 +163,7 @@ class Limiter:
     def _pace(self, scopes: Scopes, side: str, now: float, *, refuses: bool) -> Pace | None:
         events, sizes = (
             [
-                self._bucket(scope, name, rate, rate, now)
+                self._bucket((scope.kind, scope.name, name, rate), scope, rate, now)
                 for scope in scopes.each
                 if (rate := getattr(scope.limits, name))
             ]
@@ -164,26 +174,34 @@ class Limiter:
         return Pace(events, sizes, refuses=refuses)
 
     def _minute_bucket(self, scope: Scope, now: float) -> Bucket:
-        count = scope.limits.sessions_per_minute
-        return self._bucket(scope, "sessions_per_minute", count / 60, count, now)
+        rate = scope.limits.sessions_per_minute / 60
+        return self._bucket(_minute_key(scope), scope, rate, now)
 
-    def _bucket(self, scope: Scope, name: str, rate: float, capacity: float, now: float) -> Bucket:
+    def _bucket(self, key: _Key, scope: Scope, rate: float, now: float) -> Bucket:
         """Return the bucket that everybody of a scope shares; another limit has another one."""
-        key = (scope.kind, scope.name, name, rate)
         bucket = self._buckets.get(key)
         if bucket is None:
-            self._tidy(now)
+            _, _, name, capacity = key
             words = f"the limit {name} {scope.words}"
             bucket = self._buckets[key] = Bucket(words, rate=rate, capacity=capacity, now=now)
         return bucket
 
     def _tidy(self, now: float) -> None:
+        """Take away what nobody would miss: full buckets that no live session shares."""
         if len(self._buckets) < self._enough:
             return
-        full = [key for key, bucket in self._buckets.items() if bucket.is_full(now)]
-        for key in full:
+        unneeded = [
+            key
+            for key, bucket in self._buckets.items()
+            if not bucket.holders and bucket.is_full(now)
+        ]
+        for key in unneeded:
             del self._buckets[key]
         self._enough = max(_FEW_BUCKETS, 2 * len(self._buckets))
+
+
+def _minute_key(scope: Scope) -> _Key:
+    return (scope.kind, scope.name, "sessions_per_minute", scope.limits.sessions_per_minute)
 
 
 def _too_often(scope: Scope, seconds: int) -> Refusal:

@@ -2,15 +2,20 @@
 
 import math
 
+#: Less than this is no time, in seconds: it is what the rounding of a clock leaves.
+_NO_TIME = 1e-6
+
 
 class Bucket:
     """So much a second, with so much at once (mutable: it is emptied, and fills).
 
     Attributes:
         name: Which limit it is, in words for whoever meets it.
+        capacity: How much there is at most.
+        holders: How many are held to it, and would miss it; whoever keeps buckets counts them.
     """
 
-    __slots__ = ("_at", "_capacity", "_level", "_rate", "name")
+    __slots__ = ("_at", "_level", "_rate", "capacity", "holders", "name")
 
     def __init__(self, name: str, *, rate: float, capacity: float, now: float) -> None:
         """Fill a bucket.
@@ -23,7 +28,8 @@ class Bucket:
         """
         self.name = name
         self._rate = rate
-        self._capacity = capacity
+        self.capacity = capacity
+        self.holders = 0
         self._level = capacity
         self._at = now
 
@@ -35,15 +41,15 @@ class Bucket:
     def seconds_until(self, amount: float, now: float) -> float:
         """Return how long it takes until an amount can be taken without owing; 0: it can be now."""
         self._fill(now)
-        missing = amount - self._level
-        return missing / self._rate if missing > 0 else 0.0
+        wait = (amount - self._level) / self._rate
+        return wait if wait > _NO_TIME else 0.0
 
     def is_full(self, now: float) -> bool:
         """Whether it is as good as a new one."""
         self._fill(now)
-        return self._level >= self._capacity
+        return self._level >= self.capacity
 
     def _fill(self, now: float) -> None:
         # A clock that stands still or goes back gives nothing, and takes nothing away.
-        self._level = min(self._capacity, self._level + max(0.0, now - self._at) * self._rate)
+        self._level = min(self.capacity, self._level + max(0.0, now - self._at) * self._rate)
         self._at = max(self._at, now) if math.isfinite(now) else self._at

@@ -3,6 +3,13 @@
 from collections.abc import Sequence
 
 from rt_proxy.session.bucket import Bucket
+from rt_proxy.session.wire import RECEIVE_BYTES
+
+#: So much is read at once for each event that may come in a second, in bytes. The shortest event
+#: takes six, so that what comes at once beyond the rate is made up for in about ten seconds.
+_BYTES_FOR_AN_EVENT = 64
+#: As much is read at once at least, in bytes.
+LEAST_READ = 64
 
 
 class Pace:
@@ -10,9 +17,10 @@ class Pace:
 
     Attributes:
         refuses: An event beyond the rate is refused; else it is read later.
+        read_bytes: How much may be read at once, at most about a second's worth, in bytes.
     """
 
-    __slots__ = ("_events", "_sizes", "refuses")
+    __slots__ = ("_events", "_sizes", "read_bytes", "refuses")
 
     def __init__(
         self, events: Sequence[Bucket], sizes: Sequence[Bucket], *, refuses: bool = False
@@ -21,6 +29,14 @@ class Pace:
         self._events = tuple(events)
         self._sizes = tuple(sizes)
         self.refuses = refuses
+        worths = [_BYTES_FOR_AN_EVENT * bucket.capacity for bucket in events]
+        worths += [bucket.capacity for bucket in sizes]
+        self.read_bytes = max(LEAST_READ, int(min([RECEIVE_BYTES, *worths])))
+
+    @property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """The buckets, of events and of bytes."""
+        return (*self._events, *self._sizes)
 
     def take(self, events: int, size: int, now: float) -> None:
         """Note what has passed: events, and their bytes."""
@@ -31,8 +47,7 @@ class Pace:
 
     def wait(self, now: float) -> float:
         """Return how long one has to wait, in seconds, until more may pass."""
-        buckets = (*self._events, *self._sizes)
-        return max((bucket.seconds_until(0, now) for bucket in buckets), default=0.0)
+        return max((bucket.seconds_until(0, now) for bucket in self.buckets), default=0.0)
 
     def exceeded(self, now: float) -> str | None:
         """Return which limit an event would exceed that comes now; None: none."""

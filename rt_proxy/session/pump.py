@@ -15,11 +15,12 @@ from rt_proxy.realtime.conversation import Answer, Forward, Replace, Verdict
 from rt_proxy.realtime.frames import Close, Control, Fault, Message, Piece, Run
 from rt_proxy.realtime.overrate import refused_for_rate
 from rt_proxy.session.leg import Leg
-from rt_proxy.session.pace import Pace
+from rt_proxy.session.pace import LEAST_READ, Pace
+from rt_proxy.session.wire import RECEIVE_BYTES
 
-#: How long a peer is not read at a time, in seconds. Upstreams ping every 20 s and want an answer;
-#: a client that is too fast may wait for its own, but one that is gone must be noticed.
-_LONGEST_PAUSE = {Side.CLIENT: 60.0, Side.UPSTREAM: 10.0}
+#: How long a peer is not read at a time, in seconds: it pings every 20 s and wants an answer, and
+#: one that is gone must be noticed.
+_LONGEST_PAUSE = 10.0
 #: Shorter than this nothing is waited for, in seconds: a rest of a rounding is no time.
 _SHORTEST_PAUSE = 0.001
 #: How often it is noted that the silence is ours, in seconds.
@@ -60,6 +61,7 @@ class Pump:
         "_message_open",
         "_outgoing",
         "_pace",
+        "_pauses",
         "_sink",
         "_source",
         "send_failed",
@@ -86,6 +88,8 @@ class Pump:
         self._sink = sink
         self._decide = decide
         self._pace = pace
+        #: Something has passed since the last pause that is slowed down, and not refused.
+        self._pauses = False
         self._outgoing: list[bytes | memoryview] = []
         self._message_open = False
         self.send_failed = False
@@ -100,27 +104,37 @@ class Pump:
         not looked at is put back, for whoever reads the leg next.
         """
         pieces: list[Piece] = []
+        wire = self._source.wire
+        if self._pace is not None:
+            wire.receive_bytes = self._pace.read_bytes
         try:
             while pieces := list(await self._source.read()):
                 pieces.reverse()
                 while pieces:  # a large message must not be held while it is being sent
                     await self._relay(pieces.pop())
                 await self._flush()
-                if self._pace is not None:
+                if self._pace is not None and self._pauses:
                     await self._keep(self._pace)
         except _SessionOver as over:
             return over.ending
         finally:
+            wire.receive_bytes = RECEIVE_BYTES
             if pieces:
                 self._source.put_back(*reversed(pieces))
         return _lost(self._source.side)
 
     async def _keep(self, pace: Pace) -> None:
-        """Read nothing until the pace allows more, or for as long as one may read nothing."""
-        until = trio.current_time() + _LONGEST_PAUSE[self._source.side]
-        while (now := trio.current_time()) < until and (wait := pace.wait(now)) > 0:
-            await trio.sleep(min(max(wait, _SHORTEST_PAUSE), _PAUSE_STEP))
-            self._source.data_at = trio.current_time()
+        """Read nothing until the pace allows more, or for as long as one may read nothing.
+
+        What is read after that, while more is still owed, is as little as can be.
+        """
+        self._pauses = False
+        now = trio.current_time()
+        until = now + _LONGEST_PAUSE
+        while (wait := pace.wait(now)) > 0 and now < until:
+            await trio.sleep(min(max(wait, _SHORTEST_PAUSE), _PAUSE_STEP, until - now))
+            now = self._source.data_at = trio.current_time()
+        self._source.wire.receive_bytes = LEAST_READ if wait > 0 else pace.read_bytes
 
     async def _relay(self, piece: Piece) -> None:
         match piece:
@@ -129,13 +143,15 @@ class Pump:
                 self._message_open = piece.message_open
                 self.tally.events += piece.events
                 if self._pace is not None:
-                    self._pace.take(piece.events, len(piece.data), trio.current_time())
+                    self._slow_down(self._pace, piece.events, len(piece.data))
             case Message():
                 self.tally.events += 1
                 decide = self._decide if self._pace is None else self._decide_at_pace
                 await self._follow(decide(piece.payload), piece)
             case Control():
                 await self._flush()
+                if self._pace is not None:
+                    self._slow_down(self._pace, 0, len(piece.raw))
                 await self._source.take_control(piece)
             case Close():
                 self._source.note_close(piece)
@@ -146,6 +162,10 @@ class Pump:
                 await self._flush()
                 raise _SessionOver(closing.fault_ending(self._source.side, piece))
 
+    def _slow_down(self, pace: Pace, events: int, size: int) -> None:
+        pace.take(events, size, trio.current_time())
+        self._pauses = True
+
     def _decide_at_pace(self, payload: bytes) -> Verdict:
         """Decide on a message, or refuse it where it comes too fast and that is to be refused."""
         pace, now = self._pace, trio.current_time()
@@ -154,6 +174,7 @@ class Pump:
             if exceeded is not None:
                 return refused_for_rate(payload, exceeded)
             pace.take(1, len(payload), now)
+            self._pauses |= not pace.refuses
         return self._decide(payload)
 
     async def _follow(self, verdict: Verdict, message: Message) -> None:
@@ -167,6 +188,8 @@ class Pump:
                 self._message_open = False
             case Answer(payload):
                 await self._flush()
+                if self.stopped:
+                    raise _SessionOver(None)
                 try:
                     await self._source.send_event(payload)
                 except trio.BrokenResourceError:

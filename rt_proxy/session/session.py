@@ -19,6 +19,7 @@ from rt_proxy.realtime import closing
 from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.realtime.conversation import Conversation, Verdict
 from rt_proxy.realtime.frames import Close, Control, Fault, Message
+from rt_proxy.realtime.overrate import counting_all
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.pace import Pace
 from rt_proxy.session.pump import Pump
@@ -73,9 +74,12 @@ class Session:
         self._bill = bill
         self._ended = trio.Event()
         has_budgets = bill is not None and bill.has_budgets
-        decide = self._on_client if has_budgets else conversation.on_client
+        decide: Callable[[bytes], Verdict] = conversation.on_client
         if has_budgets:
+            decide = self._on_client
             conversation.watch_progress(self._look_at_budgets)
+        if client_pace is not None and client_pace.refuses:
+            decide = counting_all(conversation.client_lanes, decide)
         self._up = Pump(client, upstream, decide, client_pace)
         self._down = Pump(upstream, client, self._on_upstream, upstream_pace)
         self._response_ended_at = trio.current_time()

@@ -9,7 +9,8 @@ import trio
 from rt_proxy.session.direct import direct
 
 _PIECE_BYTES = 65_536
-_RECEIVE_BYTES = 65_536
+#: How much is read at once, in bytes, unless less is wanted.
+RECEIVE_BYTES = 65_536
 
 
 class Wire:
@@ -19,11 +20,13 @@ class Wire:
         tainted: A send was interrupted or failed; nothing more may be written.
         sending_since: When the piece now being sent was begun, on Trio's clock; None: no send.
         receiving_since: Since when a task waits for bytes, on Trio's clock; None: nobody reads.
+        receive_bytes: How much is read at once at most, in bytes.
     """
 
     __slots__ = (
         "_lock",
         "_stream",
+        "receive_bytes",
         "receiving_since",
         "sending_since",
         "tainted",
@@ -35,6 +38,7 @@ class Wire:
         self.tainted = False
         self.sending_since: float | None = None
         self.receiving_since: float | None = None
+        self.receive_bytes = RECEIVE_BYTES
 
     async def receive(self) -> bytes:
         """Wait for bytes; ``b""`` means that the peer is gone, in whatever way.
@@ -43,7 +47,7 @@ class Wire:
         """
         self.receiving_since = trio.current_time()
         try:
-            return bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+            return bytes(await self._stream.receive_some(self.receive_bytes))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
         finally:

@@ -103,7 +103,7 @@ def sums(
         sqlite3.Error: The ledger cannot be read.
     """
     key, name = _KEYS[by]
-    where, values = _within(since, until)
+    where, values = _where(None, since, until)
     # Of the texts above alone; what is given goes in as values.
     query = f"SELECT {key}, {name}, {_SUMS} FROM usage{where} GROUP BY 1"  # noqa: S608
     found = [_sum_of(row) for row in connection.execute(query, values)]
@@ -126,18 +126,11 @@ def spent_of(connection: sqlite3.Connection, token_id: str | None, since: dateti
     Raises:
         sqlite3.Error: The ledger cannot be read.
     """
-    wheres = {
-        "token_id = ?": token_id,
-        "time >= ?": None if since is None else microseconds(since),
-    }
-    given = {where: value for where, value in wheres.items() if value is not None}
-    where = f" WHERE {' AND '.join(given)}" if given else ""
-    spent = Spent(*connection.execute(f"{_SPENT} usage{where}", tuple(given.values())).fetchone())
-    if since is not None:
-        return spent
-    where = " WHERE token_id = ?" if token_id is not None else ""
-    values = () if token_id is None else (token_id,)
-    return spent + Spent(*connection.execute(f"{_SPENT} forgotten{where}", values).fetchone())
+    where, values = _where(token_id, since)
+    tables = ("usage", "forgotten") if since is None else ("usage",)
+    # In one query, so that no row is forgotten between the two.
+    query = " UNION ALL ".join(f"{_SPENT} {table}{where}" for table in tables)
+    return sum((Spent(*row) for row in connection.execute(query, values * len(tables))), Spent())
 
 
 _SPENT = "SELECT coalesce(sum(nano_usd), 0), coalesce(sum(tokens), 0) FROM"
@@ -194,9 +187,16 @@ def usd_text(nano_usd: int) -> str:
     return f"{'-' if nano_usd < 0 else ''}{whole}{f'.{digits}' if digits else ''}"
 
 
-def _within(since: datetime | None, until: datetime | None) -> tuple[str, tuple[int, ...]]:
-    wheres = {"time >= ?": since, "time < ?": until}
-    given = {where: microseconds(moment) for where, moment in wheres.items() if moment is not None}
+def _where(
+    token_id: str | None, since: datetime | None = None, until: datetime | None = None
+) -> tuple[str, tuple[str | int, ...]]:
+    """Return which rows are meant: words of a query, and their values."""
+    wheres = {
+        "token_id = ?": token_id,
+        "time >= ?": None if since is None else microseconds(since),
+        "time < ?": None if until is None else microseconds(until),
+    }
+    given = {where: value for where, value in wheres.items() if value is not None}
     return f" WHERE {' AND '.join(given)}" if given else "", tuple(given.values())
 
 

@@ -6,6 +6,8 @@ called in threads, or where nothing else has to go on.
 
 import os
 import sqlite3
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from rt_proxy.errors import LedgerError
@@ -66,23 +68,62 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     Raises:
         LedgerError: It cannot be opened or made, is no ledger, or is of a newer version.
     """
-    try:
-        # SQLite gives the files beside it the mode of the file itself.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise LedgerError(f"{path}: cannot be opened: {_os_reason(path, error)}") from error
+    if not _is_there(path):
+        _make(path)
     return _opened(path, f"file:{_quoted(path)}?mode=rw", is_written=True)
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """Open a ledger that is only read; a proxy may write to it meanwhile.
 
+    Who may not write into its folder, and opens it while no proxy has it open, reads it as it is
+    then; what is written later is seen by opening it again.
+
     Raises:
-        LedgerError: It is not there, cannot be read, is no ledger, or is of a newer version.
+        LedgerError: It is not there, cannot be read, is no ledger, or is not of our version.
     """
-    if not path.exists():
+    if not _is_there(path):
         raise LedgerError(f"{path}: there is no such file; rt-proxy serve makes it")
-    return _opened(path, f"file:{_quoted(path)}?mode=ro", is_written=False)
+    address = f"file:{_quoted(path)}?mode=ro"
+    # To read, SQLite makes files beside it; where it cannot, it must be told that nobody writes.
+    is_at_rest = not path.with_name(f"{path.name}-wal").exists()
+    if is_at_rest and not os.access(path.parent, os.W_OK):
+        address += "&immutable=1"
+    return _opened(path, address, is_written=False)
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is a file.
+
+    Raises:
+        LedgerError: It is no file, or cannot be seen.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be opened: {_os_reason(path, error)}") from error
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "no plain file"
+        raise LedgerError(f"{path}: cannot be opened: it is {what}")
+    return True
+
+
+def _make(path: Path) -> None:
+    """Make an empty file that its owner alone may read; SQLite makes those beside it alike.
+
+    Never opens one that is there: closing it would take away the locks that SQLite holds on it
+    in this process (fcntl), and another process could then delete what is not in the file yet.
+
+    Raises:
+        LedgerError: It cannot be made.
+    """
+    try:
+        with suppress(FileExistsError):  # another process was first
+            os.close(os.open(path.resolve(), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be opened: {_os_reason(path, error)}") from error
 
 
 def _opened(path: Path, address: str, *, is_written: bool) -> sqlite3.Connection:
@@ -91,7 +132,7 @@ def _opened(path: Path, address: str, *, is_written: bool) -> sqlite3.Connection
         connection = sqlite3.connect(
             address, timeout=_BUSY, isolation_level=None, check_same_thread=False, uri=True
         )
-        _hold_version(path, connection)
+        _hold_version(path, connection, is_written=is_written)
         if is_written:
             _prepare(path, connection)
     except (sqlite3.Error, LedgerError) as error:
@@ -99,12 +140,13 @@ def _opened(path: Path, address: str, *, is_written: bool) -> sqlite3.Connection
             connection.close()
         if isinstance(error, LedgerError):
             raise
-        raise LedgerError(f"{path}: cannot be opened: {reason_of(error)}") from error
+        reason = reason_of(error, is_written=is_written)
+        raise LedgerError(f"{path}: cannot be opened: {reason}") from error
     return connection
 
 
-def _hold_version(path: Path, connection: sqlite3.Connection) -> None:
-    """Make sure that the file is a ledger, or empty, and that we know its schema."""
+def _hold_version(path: Path, connection: sqlite3.Connection, *, is_written: bool) -> None:
+    """Make sure that the file is a ledger, and that we know its schema or can bring it to ours."""
     version, application_id = _number(connection, "user_version"), _application(connection)
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if tables and application_id != _APPLICATION_ID:
@@ -113,6 +155,11 @@ def _hold_version(path: Path, connection: sqlite3.Connection) -> None:
         raise LedgerError(
             f"{path}: was written by a newer rt-proxy (its schema is {version}, and this one "
             f"knows {len(MIGRATIONS)}); run that, or name another file"
+        )
+    if version < len(MIGRATIONS) and not is_written:
+        raise LedgerError(
+            f"{path}: is empty, or was written by an older rt-proxy (its schema is {version}, and "
+            f"this one knows {len(MIGRATIONS)}); rt-proxy serve brings it up to date"
         )
 
 
@@ -140,8 +187,13 @@ def _application(connection: sqlite3.Connection) -> int:
     return _number(connection, "application_id")
 
 
-def reason_of(error: BaseException) -> str:
-    """Return in plain words why SQLite could not do something, and what to do."""
+def reason_of(error: BaseException, *, is_written: bool = True) -> str:
+    """Return in plain words why SQLite could not do something, and what to do.
+
+    Args:
+        error: What SQLite raised.
+        is_written: Whether the ledger was opened to write.
+    """
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return "another process has locked it"
@@ -152,7 +204,9 @@ def reason_of(error: BaseException) -> str:
         case sqlite3.SQLITE_CORRUPT:
             return "it is damaged; move it away, and a new one is made"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return "it, or its folder, may not be written"
+            if is_written:
+                return "it, or its folder, may not be written"
+            return "it, or what is beside it, may not be read; do it as who runs rt-proxy"
         case _:
             return str(error)
 
@@ -160,8 +214,6 @@ def reason_of(error: BaseException) -> str:
 def _os_reason(path: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"no folder {path.parent}"
-    if isinstance(error, IsADirectoryError):
-        return "it is a folder"
     return error.strerror or "it cannot be"
 
 

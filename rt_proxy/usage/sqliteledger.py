@@ -61,7 +61,7 @@ class SqliteLedger:
 
     @classmethod
     async def open(cls, path: Path, *, keep_days: int = 0) -> "SqliteLedger":
-        """Open a ledger, made where there is none.
+        """Open a ledger, made where there is none, and delete some rows that are too old.
 
         Cancelling waits for the thread, and leaves the ledger closed.
 
@@ -73,7 +73,7 @@ class SqliteLedger:
             LedgerError: It cannot be opened or made, is none, or is of a newer version.
         """
         ledger = cls(path, keep_days=keep_days)
-        await ledger._call(lambda _: None)
+        await ledger._forget_at_once()
         return ledger
 
     async def write(self, records: Sequence[UsageRecord]) -> None:
@@ -170,6 +170,20 @@ class SqliteLedger:
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()  # what was not committed is rolled back
+
+    async def _forget_at_once(self) -> None:
+        """Delete some rows that are too old; the next writes delete what is left of them."""
+
+        def forget(connection: sqlite3.Connection) -> bool:
+            if not self._keep:
+                return False
+            connection.execute("BEGIN IMMEDIATE")
+            is_all_forgotten = self._forget(connection)
+            connection.execute("COMMIT")
+            return is_all_forgotten
+
+        if await self._call(forget):
+            self._next_forgetting = trio.current_time() + _FORGET_PAUSE
 
     def _forget(self, connection: sqlite3.Connection) -> bool:
         """Delete some rows that are too old; return whether there are no more of them."""
