@@ -1,7 +1,8 @@
 """The composition root: joins settings, stores, channels and the gate to one proxy.
 
 Everything here lives in the nursery of ``open_proxy``; nothing outlives it. The
-library installs no signal handlers, configures no logging and prints nothing.
+library installs no signal handlers, configures no logging and prints nothing. It is one
+long module because all that is joined meets here, and each argument is told where it is given.
 """
 
 import logging

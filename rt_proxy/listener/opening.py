@@ -3,6 +3,7 @@
 Good is a channel whose first event has come and is no ``error``. Nothing has
 been promised to the client until then, so every failure can be made up for by
 the next channel. What came of each try is noted in the health of the channels.
+It is one long module because it is one story, from a ticket to an open leg.
 """
 
 import logging

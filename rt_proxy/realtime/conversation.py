@@ -3,7 +3,8 @@
 Message in, verdict out: synchronous, so that two pumps can share it without a
 lock. Most events never come here: see the lanes below. A rule that protects
 money or access is enforced on what the *upstream* shows, because a client's
-frame may hide what it is.
+frame may hide what it is. It is one long module because both directions share
+one memory, and every rule may need all of it.
 """
 
 import json
