@@ -157,26 +157,6 @@ class TestGivenBack:
                     await other.farewell()
                 await client.over.wait()
 
-    @pytest.mark.log_says("session ended")
-    @pytest.mark.parametrize("opened", [False, True])
-    async def test_after_a_cancellation(self, autojump_clock: MockClock, opened: bool) -> None:
-        """A visit that its embedder cancels, while it is opened or later, leaves its seat free."""
-        async with open_house() as house:
-            secret = limited(house, sessions=1)
-            for _ in range(3):
-                client = kit.Client(*await kit.stream_pair("memory"))
-                house.clients.append(client)
-                async with trio.open_nursery() as visit:
-                    visit.start_soon(house.proxy.handle_stream, client.near)
-                    await client.send_raw(kit.request_head(secret))
-                    upstream = await house.upstream()
-                    if opened:
-                        await upstream.accept(kit.created())
-                        await client.read_101()
-                    visit.cancel_scope.cancel()
-                client.over.set()
-            await part(*await house.open(token=secret))
-
     @pytest.mark.log_says("by a fault of rt-proxy")
     async def test_after_a_crash(
         self, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
@@ -358,41 +338,6 @@ class TestSlow:
             for client, upstream in sessions:
                 await trio.aclose_forcefully(client.stream)
                 await upstream.farewell()
-                await client.over.wait()
-
-    @pytest.mark.log_says("session ended")
-    @pytest.mark.parametrize(
-        ("sessions", "size", "kind"),
-        [(20, 60_000, "input_audio_buffer.append"), (1, 2_000_000, "session.update")],
-    )
-    async def test_a_flood_of_large_events(
-        self, autojump_clock: MockClock, sessions: int, size: int, kind: str
-    ) -> None:
-        """However large the events and however many the sessions, a rate of bytes is kept."""
-        heard, rate = 0, 10_000
-        event = json.dumps({"type": kind, "padding": "A" * size}).encode()
-
-        async def flood(client: kit.Client) -> None:
-            while True:
-                await client.say(event)
-
-        async def count(upstream: kit.Upstream) -> None:
-            nonlocal heard
-            while await upstream.receive() is not None:
-                heard += len(event)
-
-        async with open_house(timeouts={"ping_interval": 0}, still_serves=False) as house:
-            secret = limited(house, client_bytes_per_second=rate)
-            pairs = [await house.open(token=secret, kind="tcp") for _ in range(sessions)]
-            with trio.move_on_after(60):
-                async with trio.open_nursery() as nursery:
-                    for client, upstream in pairs:
-                        nursery.start_soon(flood, client)
-                        nursery.start_soon(count, upstream)
-            assert 0 < heard <= 61 * rate + len(event)
-            for client, upstream in pairs:
-                await trio.aclose_forcefully(client.stream)
-                await trio.aclose_forcefully(upstream.stream)
                 await client.over.wait()
 
     async def test_its_silence_is_ours(self, autojump_clock: MockClock) -> None:

@@ -25,7 +25,7 @@ from rt_proxy.realtime.frames import (
     Piece,
     build_frame,
 )
-from rt_proxy.session.wire import RECEIVE_BYTES, Wire
+from rt_proxy.session.wire import Wire
 
 #: How long a peer that broke the protocol is read on, so that our CLOSE reaches it; in seconds.
 _BROKEN_GOODBYE = 0.25
@@ -139,8 +139,6 @@ class Leg:
             pieces = self._frames.feed(data)
             if pieces:
                 return pieces
-            # Where little is wanted at once, a large frame still is not read in a thousand pieces.
-            self.wire.receive_bytes = min(RECEIVE_BYTES, 2 * self.wire.receive_bytes)
 
     async def read_message(self) -> Message | Close | Fault | None:
         """Wait for the next message that is to be read; None: the peer is gone.
