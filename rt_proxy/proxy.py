@@ -195,8 +195,8 @@ class Proxy:
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self._watch_tokens)
             self._nursery.start_soon(self._books.journal.run)
-            if isinstance(ledger, SqliteLedger):
-                self._nursery.start_soon(self._books.keep_current, ledger.others_wrote)
+            others_wrote = ledger.others_wrote if isinstance(ledger, SqliteLedger) else None
+            self._nursery.start_soon(self._books.keep_current, others_wrote)
             try:
                 yield
             finally:

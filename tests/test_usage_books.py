@@ -62,11 +62,19 @@ async def test_looked_up_once(autojump_clock: MockClock) -> None:
     assert trio.current_time() == 1
 
 
-@pytest.mark.log_says("budget of token alice cannot be read: locked")
+@pytest.mark.log_says("budget of token alice cannot be read", "budget of token alice is read again")
+@pytest.mark.parametrize("by", ["the next client", "itself"])
 async def test_a_ledger_that_cannot_be_read(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock,
+    nursery: trio.Nursery,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    by: str,
 ) -> None:
-    """Clients are let in all the same, it is told, and the next one looks again."""
+    """Clients are let in all the same, it is told once, and looked at again, by whom it may be.
+
+    What is spent meanwhile does not make what was spent before less.
+    """
     ledger = OwnLedger()
     ledger.kept = [record("old")]
     books = books_of(ledger)
@@ -76,12 +84,84 @@ async def test_a_ledger_that_cannot_be_read(
 
     with monkeypatch.context() as broken:
         broken.setattr(ledger, "spent", fail)
+        for _ in range(2):
+            await books.prepare("tok_1", "alice", BUDGET, "UTC")
+        bill_of(books).note(_metered("r1"), None, None)
+        assert _spent(books) == Spent(3, 7)
+    assert caplog.text.count("cannot be read") == 1
+    if by == "itself":
+        nursery.start_soon(books.keep_current, None)
+        await trio.sleep(1.5)
+    else:
         await books.prepare("tok_1", "alice", BUDGET, "UTC")
-        assert isinstance(books.open_purse("tok_1", Spent()), Purse)
+    assert _spent(books) == Spent(6, 14)
+
+
+@pytest.mark.log_says("cannot be read, and is missing in it: it raised OSError: down")
+async def test_a_ledger_that_raises(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever an embedder's own ledger raises, its clients are let in."""
+    ledger = OwnLedger()
+
+    async def fail(*_: object) -> Spent:
+        raise OSError("down")
+
+    monkeypatch.setattr(ledger, "spent", fail)
+    books = books_of(ledger)
     await books.prepare("tok_1", "alice", BUDGET, "UTC")
+    assert isinstance(books.open_purse("tok_1", Spent()), Purse)
+
+
+DAILY = Budget(usd=BUDGET.usd, per="day", warn_percent=0)
+THIS_MONTH = record("this month", time=datetime(2026, 11, 2, tzinfo=UTC))
+
+
+class TestAnotherPeriod:
+    """What was spent is looked up for the period that counts now, whatever was spent meanwhile."""
+
+    async def test_after_none(self, autojump_clock: MockClock) -> None:
+        """A budget that was taken away comes back as that of a month."""
+        ledger = OwnLedger()
+        ledger.kept = [THIS_MONTH]
+        books = books_of(ledger)
+        await books.prepare("tok_1", "alice", DAILY, "UTC")
+        await books.prepare("tok_1", "alice", None, "UTC")
+        bill_of(books).note(_metered("r1"), None, None)
+        await books.prepare("tok_1", "alice", BUDGET, "UTC")
+        assert _spent(books) == Spent(6, 14)
+
+    async def test_while_it_is_looked_up(self, autojump_clock: MockClock) -> None:
+        """A budget that changes in the midst of a look into the ledger is looked up again."""
+        ledger = OwnLedger(seconds=1)
+        ledger.kept = [THIS_MONTH]
+        books = books_of(ledger)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(books.prepare, "tok_1", "alice", DAILY, "UTC")
+            await trio.sleep(0.5)
+            nursery.start_soon(books.prepare, "tok_1", "alice", BUDGET, "UTC")
+            await trio.sleep(0.2)
+            bill_of(books).note(_metered("r1"), None, None)
+        assert _spent(books) == Spent(6, 14)
+
+
+async def test_nobody_waits_for_another(autojump_clock: MockClock) -> None:
+    """Who is known is not held by a slow look for somebody else."""
+    ledger = OwnLedger()
+    books = books_of(ledger)
+    await books.prepare("tok_1", "alice", BUDGET, "UTC")
+    ledger.seconds = 9
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(books.prepare, "tok_2", "bob", BUDGET, "UTC")
+        await trio.sleep(1)
+        await books.prepare("tok_1", "alice", BUDGET, "UTC")
+        assert trio.current_time() == 1
+
+
+def _spent(books: Books) -> Spent:
     state = books.state("tok_1")
     assert state is not None
-    assert state.spent == Spent(3, 7)
+    return state.spent
 
 
 async def test_no_budget_any_more(autojump_clock: MockClock) -> None:

@@ -92,11 +92,18 @@ class TestAccount:
         assert of.state(NOW).spent == usd("0.7")
         assert of.state(at(28)).spent == usd("0.1")
 
+    def test_what_is_spent_makes_nothing_known(self) -> None:
+        """What is spent in a period does not tell what was spent in it before."""
+        of = Account("alice", Budget(usd=Decimal(1)), "UTC")
+        of.note(NOW, usd("0.1"))
+        assert not of.is_known(NOW)
+
     def test_a_clock_that_jumps_for_ever(self) -> None:
         """However often it jumps, only some periods are remembered."""
         of = account("1", per="day")
         for day in range(1, 29):
             of.note(at(day), usd("0.1"))
+            of.end_look_up(at(day), Spent())
         assert [day for day in range(1, 29) if of.is_known(at(day))] == [25, 26, 27, 28]
 
     def test_spent_while_it_was_looked_up(self) -> None:

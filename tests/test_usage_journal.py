@@ -202,6 +202,16 @@ async def test_close_loses_nothing(
     assert trio.current_time() == (2 if how == "too slow" else 0)
 
 
+@pytest.mark.log_says("a usage record is not in the ledger")
+async def test_after_the_close(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    """What comes when nobody writes any more goes to the log, and does not wait for ever."""
+    journal = Journal(OwnLedger(), sync=1)
+    await journal.close(1)
+    journal.note(record("late"))
+    assert (journal.waiting, journal.logged) == (0, 1)
+    assert "a usage record is not in the ledger" in caplog.text
+
+
 class TestSpent:
     """What was spent is the ledger's sum, and what is on its way to it."""
 

@@ -214,10 +214,32 @@ class TestTrouble:
         """A file that was moved away is not written to any more; a new one is made, and told."""
         ledger = await SqliteLedger.open(path)
         await ledger.write([record("r1")])
-        path.rename(path.with_name("moved.db"))
+        moved = path.with_name("moved.db")
+        path.rename(moved)
         await ledger.write([record("r2")])
         await ledger.aclose()
         assert [row["upstream_id"] for row in rows(path)] == ["r2"]
+        assert [row["upstream_id"] for row in rows(moved)] == ["r1"]
+
+    @pytest.mark.log_says("is not the file any more")
+    async def test_a_file_that_is_gone_and_read(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """While a reader keeps a moved file from being whole no other one is begun."""
+        monkeypatch.setattr(schema, "_BUSY", 0.05)
+        ledger = await SqliteLedger.open(path)
+        await ledger.write([record("r1")])
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM usage").fetchone() == (1,)
+            moved = path.with_name("moved.db")
+            path.rename(moved)
+            with pytest.raises(LedgerError, match="cannot be brought up to date"):
+                await ledger.write([record("r2")])
+        await ledger.write([record("r2")])
+        await ledger.aclose()
+        assert [row["upstream_id"] for row in rows(path)] == ["r2"]
+        assert [row["upstream_id"] for row in rows(moved)] == ["r1"]
 
     @pytest.mark.log_says("is not the file any more")
     async def test_a_folder_that_is_gone(self, tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ class Books:
         #: By the id of the token; None: the account of the whole proxy.
         self._accounts: dict[str | None, Account] = {}
         self._looking_up = trio.Lock()
+        #: The accounts whose past could not be read when it was tried last.
+        self._unread: set[str | None] = set()
         self._unknown_prices = UnknownPrices()
 
     async def prepare(
@@ -72,8 +74,8 @@ class Books:
     ) -> None:
         """Take up a budget as it is now, and look up what has been spent of it.
 
-        Where the ledger cannot be read, only what was spent since the start counts. Cancelling
-        is safe: the next one looks it up.
+        Where the ledger cannot be read, only what was spent since the start counts, until it
+        can. Cancelling is safe: the next one looks it up.
 
         Args:
             token_id: The token; None: the budget is of the whole proxy.
@@ -81,28 +83,43 @@ class Books:
             budget: What may be spent; None: there is no budget.
             zone: The time zone of a budget that names none.
         """
-        account = self._accounts.get(token_id)
-        if budget is None:
-            if account is not None:  # its sessions stay in it, and a budget may come again
-                account.redefine(_UNLIMITED, zone)
+        if self._is_prepared(token_id, budget, zone):
+            await trio.lowlevel.checkpoint()
             return
-        if account is None:
-            account = self._accounts[token_id] = Account(owner, budget, zone)
-        else:
-            account.redefine(budget, zone)
         async with self._looking_up:  # one at a time, for an account notes what is spent meanwhile
-            if not account.is_known(self._clock()):
+            account = self._accounts.get(token_id)
+            if account is None:
+                account = self._accounts[token_id] = Account(owner, budget or _UNLIMITED, zone)
+            # Where it was taken away its sessions stay in it, and a budget may come again.
+            account.redefine(budget or _UNLIMITED, zone)
+            if self._is_unknown(account):
                 await self._look_up(token_id, account)
+
+    def _is_prepared(self, token_id: str | None, budget: Budget | None, zone: str) -> bool:
+        account = self._accounts.get(token_id)
+        if account is None:
+            return budget is None
+        return account.is_of(budget or _UNLIMITED, zone) and not self._is_unknown(account)
+
+    def _is_unknown(self, account: Account) -> bool:
+        return account.budget is not _UNLIMITED and not account.is_known(self._clock())
 
     async def _look_up(self, token_id: str | None, account: Account) -> None:
         now = self._clock()
         try:
             spent = await self.journal.spent(token_id, account.since(now), account.begin_look_up)
         except LedgerError as error:
-            _logger.error(  # noqa: TRY400 - no traceback
-                "what was spent of the budget of %s cannot be read: %s", _whose(account), error
-            )
+            if token_id not in self._unread:
+                self._unread.add(token_id)
+                _logger.error(  # noqa: TRY400 - no traceback
+                    "what was spent of the budget of %s cannot be read, and is missing in it: %s",
+                    _whose(account),
+                    error,
+                )
             return
+        if token_id in self._unread:
+            self._unread.remove(token_id)
+            _logger.warning("what was spent of the budget of %s is read again", _whose(account))
         account.end_look_up(now, spent)
 
     def open_purse(self, token_id: str, reserve: Spent) -> Purse | Account:
@@ -131,21 +148,20 @@ class Books:
             return None
         return account.state(self._clock())
 
-    async def keep_current(self, others_wrote: Callable[[], Awaitable[bool]]) -> None:
-        """Take up, for ever, what other processes write to the ledger. Cancelling is safe.
+    async def keep_current(self, others_wrote: Callable[[], Awaitable[bool]] | None) -> None:
+        """Take up, for ever, what is in the ledger and not known here. Cancelling is safe.
+
+        That is what other processes write, what could not be read when it was wanted, and what
+        was spent in a period that has just begun.
 
         Args:
-            others_wrote: Tells whether they have since it was asked last.
+            others_wrote: Tells whether they have since it was asked last; None: nobody can know.
         """
         is_said = False
         while True:
             await trio.sleep(_LOOK)
-            try:
-                if not await others_wrote():
-                    continue
-            except LedgerError:  # the journal tells of it, as soon as there is something to write
-                continue
-            if not is_said:
+            is_stale = others_wrote is not None and await _tell(others_wrote)
+            if is_stale and not is_said:
                 is_said = True
                 _logger.warning(
                     "another process writes to the usage ledger too; each holds its budgets with "
@@ -153,7 +169,8 @@ class Books:
                 )
             async with self._looking_up:
                 for token_id, account in tuple(self._accounts.items()):
-                    await self._look_up(token_id, account)
+                    if is_stale or self._is_unknown(account):
+                        await self._look_up(token_id, account)
 
     def _of(self, token_id: str) -> tuple[Account, ...]:
         return tuple(self._accounts[of] for of in (token_id, None) if of in self._accounts)
@@ -180,6 +197,13 @@ class Books:
                 self._on_budget_warning(state)
             except Exception:
                 _logger.exception("on_budget_warning raised")
+
+
+async def _tell(others_wrote: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await others_wrote()
+    except LedgerError:  # the journal tells of it, as soon as there is something to write
+        return False
 
 
 def unkept_books() -> Books:

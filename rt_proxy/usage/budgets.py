@@ -57,6 +57,11 @@ def limits_of(budget: Budget) -> tuple[int | None, int | None]:
     return None if usd is None else int(usd * NANO_USD_PER_USD), budget.tokens
 
 
+def _shape_of(budget: Budget, zone: str) -> tuple[str, str]:
+    """Return what the periods of a budget follow from."""
+    return budget.per, budget.time_zone or zone
+
+
 class Account:
     """One budget and what is spent of it (mutable: it is spent).
 
@@ -79,28 +84,34 @@ class Account:
         self._purses = 0
         #: By the beginning of the period, in Unix seconds.
         self._spent: dict[float, Spent] = {}
+        #: The periods of which is known what was spent before this account saw it being spent.
+        self._looked_up: set[float] = set()
         self._noted = Spent()
         self._warned_of: float | None = None
         self.redefine(budget, zone)
 
     def redefine(self, budget: Budget, zone: str) -> None:
-        """Take up another budget; what was spent has to be looked up where its period differs."""
+        """Take up another budget; what was spent has to be looked up where its period differs.
+
+        Not between ``begin_look_up`` and ``end_look_up``, for they are about one period.
+        """
         self.budget = budget
         self._zone: tzinfo = time_zone(budget.time_zone or zone)
         self._limits = limits_of(budget)
-        shape = (budget.per, budget.time_zone or zone)
+        shape = _shape_of(budget, zone)
         if getattr(self, "_shape", None) != shape:
             self._shape = shape
-            self.forget()
+            self._spent.clear()
+            self._looked_up.clear()
+            self._period = (math.inf, math.inf)
 
-    def forget(self) -> None:
-        """Have what was spent looked up anew."""
-        self._spent.clear()
-        self._period = (math.inf, math.inf)
+    def is_of(self, budget: Budget, zone: str) -> bool:
+        """Whether it is held to this budget already."""
+        return self.budget == budget and self._shape == _shape_of(budget, zone)
 
     def is_known(self, now: float) -> bool:
-        """Whether what was spent in the present period is known; ``now`` in Unix seconds."""
-        return self._key(now) in self._spent
+        """Whether what was spent in the present period was looked up; ``now`` in Unix seconds."""
+        return self._key(now) in self._looked_up
 
     def since(self, now: float) -> datetime | None:
         """Return when the present period began; None: it has no beginning."""
@@ -113,7 +124,9 @@ class Account:
 
     def end_look_up(self, now: float, spent: Spent) -> None:
         """Take what was spent in the present period up to the last ``begin_look_up``."""
-        self._keep(self._key(now), spent + self._noted)
+        key = self._key(now)
+        self._keep(key, spent + self._noted)
+        self._looked_up.add(key)
 
     def note(self, now: float, spent: Spent) -> bool:
         """Spend; return whether the budget is to be warned of now."""
@@ -215,7 +228,9 @@ class Account:
     def _keep(self, key: float, spent: Spent) -> None:
         self._spent[key] = spent
         while len(self._spent) > _PERIODS:
-            del self._spent[min(self._spent)]
+            oldest = min(self._spent)
+            del self._spent[oldest]
+            self._looked_up.discard(oldest)
 
 
 class Purse:

@@ -36,7 +36,7 @@ class Journal:
 
     Attributes:
         failures: How often the ledger could not be written.
-        logged: How many records are in the log only, for want of memory.
+        logged: How many records are in the log only, for want of memory or of time.
     """
 
     def __init__(self, ledger: Ledger, *, sync: float) -> None:
@@ -55,6 +55,7 @@ class Journal:
         self._noted = trio.Event()
         self._writing = trio.Lock()
         self._is_failing = False
+        self._is_closed = False
         self._next_reminder = -math.inf
 
     @property
@@ -64,7 +65,7 @@ class Journal:
 
     def note(self, record: UsageRecord) -> None:
         """Take a record; it is written soon. Never waits."""
-        if len(self._waiting) >= _MOST_WAITING:
+        if self._is_closed or len(self._waiting) >= _MOST_WAITING:
             self._write_to_log(record)
             return
         self._waiting.append(record)
@@ -104,16 +105,27 @@ class Journal:
                 if token_id in (None, record.token_id)
                 if since is None or record.time >= since
             ]
-            return sum(waiting, await self._ledger.spent(token_id, since))
+            return sum(waiting, await self._read(token_id, since))
+
+    async def _read(self, token_id: str | None, since: datetime | None) -> Spent:
+        try:
+            return await self._ledger.spent(token_id, since)
+        except LedgerError:
+            raise
+        except Exception as error:  # an embedder's own ledger may fail; the sessions need not
+            raise LedgerError(f"it raised {type(error).__name__}: {error}") from error
 
     async def close(self, seconds: float) -> None:
         """Write what is left; what cannot be written in time goes to the log, record by record.
+
+        So does what is noted after it.
 
         Args:
             seconds: The time for it. It is also kept where the caller is cancelled.
         """
         with trio.move_on_after(seconds, shield=True):
             await self._write_all()
+        self._is_closed = True
         while self._waiting:
             self._write_to_log(self._waiting.popleft())
 

@@ -149,15 +149,33 @@ class SqliteLedger:
         if self._connection is not None and self._inode == _inode(self._path):
             return self._connection
         if self._connection is not None:
-            _logger.error(
-                "%s is not the file any more that was written to; another is opened, or made",
-                self._path,
-            )
-            self._drop_connection()
+            self._leave(self._connection)
         self._connection = open_to_write(self._path)
         self._inode = _inode(self._path)
         self._data_version = _data_version(self._connection)
         return self._connection
+
+    def _leave(self, connection: sqlite3.Connection) -> None:
+        """Close a file that was moved away, with all that was written to it.
+
+        Its journal has kept the path, so the next file would begin with emptying it.
+
+        Raises:
+            LedgerError: A part of it is in the journal only; the file is left as it is, and open.
+        """
+        is_busy = True
+        with suppress(sqlite3.Error):
+            is_busy = bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+        if is_busy:
+            raise LedgerError(
+                f"{self._path}: is not the file any more that was written to, and that one cannot "
+                "be brought up to date; another process may be using it"
+            )
+        _logger.error(
+            "%s is not the file any more that was written to; another is opened, or made",
+            self._path,
+        )
+        self._drop_connection()
 
     def _close(self) -> None:
         if self._connection is not None:
