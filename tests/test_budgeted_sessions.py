@@ -329,6 +329,82 @@ class TestWithinAResponse:
             told, _ = await farewells(client, upstream)
             assert told.code == 4003
 
+    async def test_where_a_message_is_half_said(self, autojump_clock: MockClock) -> None:
+        """A client that leaves a message open, already whole as JSON, does not keep a response."""
+        async with open_house(hooks=hooks(), usage=NO_RESERVE) as house:
+            client, upstream = await house.open(token=poor(house, budget("0.1")))
+            await client.send(TEXT, b'{"type":"x"}', fin=False)
+            assert (await upstream.receive()) is not None
+            await say_all(upstream, client, kit.response_created())
+            await upstream.send(TEXT, _raw(speech(6_000)))
+            part = await upstream.receive()
+            assert part is not None
+            assert (part.opcode, part.fin, part.payload) == (kit.CONTINUATION, True, b"\0")
+            assert (await upstream.hear())["type"] == "response.cancel"
+            assert trio.current_time() == 0
+            await upstream.say(done("resp_1", "cancelled", cost(120)))
+            told, _ = await farewells(client, upstream)
+            assert told.told == (QUOTA, 4003, "budget_spent")
+
+    async def test_an_open_microphone(self, autojump_clock: MockClock) -> None:
+        """Silence costs nothing: it is in no response, and ends no session."""
+        async with open_house(hooks=hooks(), usage=NO_RESERVE) as house:
+            client, upstream = await house.open(token=poor(house, budget("0.1")))
+            silence = _raw({"type": "input_audio_buffer.append", "audio": "A" * 64_000})
+            for _ in range(60):
+                await client.send(TEXT, silence)
+                await upstream.receive_message()
+            first = 59_000
+            heard = await say_all(
+                upstream,
+                client,
+                {"type": "input_audio_buffer.speech_started", "audio_start_ms": first},
+                {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": first + 900},
+                {"type": "input_audio_buffer.committed", "item_id": "item_1"},
+                kit.response_created("r1"),
+                speech(4_000, "r1"),
+            )
+            assert len(heard) == 5
+            await upstream.send(TEXT, _raw(speech(1_000, "r1")))
+            assert (await upstream.hear())["type"] == "response.cancel"
+            await upstream.say(done("r1", "cancelled", cost(109)))
+            await farewells(client, upstream)
+
+    @pytest.mark.parametrize("when", ["before it begins", "while it speaks"])
+    async def test_others_leave_little(self, autojump_clock: MockClock, when: str) -> None:
+        """A session that thought much to be left hears at once that others have spent it."""
+        async with open_house(hooks=hooks(), usage=NO_RESERVE) as house:
+            secret = poor(house, budget("100"))
+            first, second = [await house.open(token=secret) for _ in range(2)]
+            client, upstream = first
+            begun = (kit.response_created("r1"), speech(100, "r1"))
+            if when == "before it begins":
+                await say_all(upstream, client, *begun, done("r1", usage=cost(2)))
+                begun = (kit.response_created("r2"),)
+            else:
+                await say_all(upstream, client, *begun)
+                begun = ()
+            await answer(*second, "other", cost(99_980))
+            await say_all(upstream, client, *begun)
+            passed = 0
+            [mine] = [
+                guest.session
+                for guest in house.proxy._gate._roster.guests()
+                if guest.session.response_in_progress
+            ]
+            while mine.ending is None and passed < 100:
+                await upstream.send(TEXT, _raw(speech(250, "r2")))
+                passed += 5
+                await trio.sleep(0.01)
+            assert passed <= 30
+            assert (await upstream.hear())["type"] == "response.cancel"
+            await upstream.say(done("r2", "cancelled", cost(passed)))
+            await upstream.say(done("r1", "cancelled", cost(passed)))
+            told, _ = await farewells(client, upstream)
+            assert told.told == (QUOTA, 4003, "budget_spent")
+            await second[0].close()
+            await farewells(*second)
+
     async def test_ten_sessions_of_one_token(self, autojump_clock: MockClock) -> None:
         """The most that is spent too much is what ten responses cost beyond what has passed.
 
@@ -392,6 +468,10 @@ class TestWithinAResponse:
             assert Decimal(2) <= passed <= Decimal(2) + 10 * Decimal("0.010")
             assert total <= Decimal(2) + 10 * (Decimal("0.010") + Decimal("0.100"))
             assert [record.ending for record in house.records] == ["budget_spent"] * 10
+
+
+def _raw(event: Mapping[str, Any]) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode()
 
 
 async def _drain(client: kit.Client) -> None:

@@ -823,8 +823,13 @@ class TestResponses:
         talk = conversation()
         talk.on_upstream(response("created", "a"))
         talk.on_upstream(response("done", "unknown"))
-        talk.on_upstream(response("done", None))
         assert talk.response_in_progress
+        talk.on_upstream(response("created", "b"))
+        talk.on_upstream(response("done", None))
+        assert list(talk.cancellations()) == [
+            b'{"type": "response.cancel", "response_id": "a"}',
+            b'{"type": "response.cancel", "response_id": "b"}',
+        ]
         assert talk.responses == 2
 
     @pytest.mark.parametrize("id_", [None, 5, ["a"]])

@@ -1,5 +1,7 @@
 """Facts about counting what passes unread."""
 
+import pytest
+
 from rt_proxy.realtime.gauge import Gauge
 
 
@@ -21,12 +23,21 @@ def test_counts_the_value_alone() -> None:
 def test_counts_whole_what_it_cannot_find() -> None:
     """A key that is spelled otherwise, or stands too far behind, lets the event count whole."""
     gauge = Gauge()
-    data = b'{"type":"response.output_audio.delta","delta" : "AAAA"}'
+    data = rb'{"type":"response.output_audio.delta","d\u0065lta":"AAAA"}'
     gauge.note_frame(data, 0, len(data))
     assert gauge.amount == len(data)
-    data, start, end = frame(b"AAAA", before=b'"x":"' + b"x" * 2_000 + b'",')
-    gauge.note_frame(data, start, end)
-    assert gauge.amount == len(b'{"type":"response.output_audio.delta","delta" : "AAAA"}') + end - 2
+    whole, start, end = frame(b"AAAA", before=b'"x":"' + b"x" * 2_000 + b'",')
+    gauge.note_frame(whole, start, end)
+    assert gauge.amount == len(data) + end - 2
+
+
+@pytest.mark.parametrize("spelled", [b'"delta": "', b'"delta" :\n\t"'])
+def test_with_spaces(spelled: bytes) -> None:
+    """Upstreams that write their JSON with spaces are counted as exactly."""
+    data = b'{"type": "response.output_audio.delta", ' + spelled + b'AAAA"}'
+    gauge = Gauge()
+    gauge.note_frame(data, 0, len(data))
+    assert gauge.amount == 4
 
 
 def test_does_not_look_into_the_next_frame() -> None:

@@ -10,7 +10,7 @@ import kit
 import pytest
 import trio
 from eventexamples import USAGE
-from kit import CLOSE, TEXT, channel, farewells, open_house
+from kit import CONTINUATION, TEXT, channel, farewells, open_house
 from test_metering import TOKENS
 from trio.testing import MockClock
 
@@ -262,7 +262,7 @@ class TestUnfinished:
             assert [one.upstream_id for one in records] == ["b", "a"]
 
     async def test_in_the_midst_of_a_message(self, autojump_clock: MockClock) -> None:
-        """Where a client leaves half-way in a message no event goes into its middle."""
+        """Where a client leaves half-way in a message it is ended as no event, then cancelled."""
         records: list[UsageRecord] = []
         async with open_house(hooks=hooks(records)) as house:
             client, upstream = await house.open()
@@ -270,12 +270,16 @@ class TestUnfinished:
             await client.send(TEXT, kit.append(70_000), fin=False)
             assert (await upstream.receive()) is not None
             await trio.aclose_forcefully(client.stream)
-            opcodes = []
-            while (part := await upstream.receive()) is not None and part.opcode != CLOSE:
-                opcodes.append(part.opcode)
-            assert TEXT not in opcodes
+            part = await upstream.receive()
+            while part is not None and part.opcode == CONTINUATION and not part.fin:
+                part = await upstream.receive()
+            assert part is not None
+            assert (part.opcode, part.fin, part.payload) == (CONTINUATION, True, b"\0")
+            assert await upstream.hear() == {"type": "response.cancel", "response_id": "resp_1"}
+            await upstream.say(done(status="cancelled"))
+            await upstream.farewell()
             await house.record()
-            assert [one.status for one in records] == ["unfinished"]
+            assert [one.status for one in records] == ["cancelled"]
 
 
 @pytest.mark.log_says("price function failed", "on_usage raised", "is not known")

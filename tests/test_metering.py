@@ -77,16 +77,24 @@ class TestResponses:
             assert metered is not None
             assert metered.upstream_id is None
 
-    def test_failed_and_silent(self) -> None:
-        """One that failed and reports nothing has cost nothing, and that is no guess."""
+    def test_the_end_of_the_only_one(self) -> None:
+        """An end without an id is that of the only response in progress."""
         meter = Meter()
         meter.note_created("r1")
-        meter.spoken.note(speech(10_000))
+        metered = meter.note_done(done(None))
+        assert metered is not None
+        assert metered.reported.tokens == TOKENS
+        assert (meter.is_active, meter.unfinished()) == (False, [])
+
+    def test_failed_and_silent(self) -> None:
+        """One that failed, said nothing and reports nothing has cost nothing: no guess."""
+        meter = Meter()
+        meter.note_created("r1")
         metered = meter.note_done(done(status="failed", usage=None))
         assert metered is not None
         assert metered.reported == Reported(Tokens())
 
-    @pytest.mark.parametrize("status", ["completed", "cancelled", "incomplete"])
+    @pytest.mark.parametrize("status", ["completed", "cancelled", "incomplete", "failed"])
     @pytest.mark.parametrize("usage", [None, {}, [], "many", 7])
     def test_no_usage_in_the_end(self, status: str, usage: object) -> None:
         """One whose end came without a usage is estimated from what passed."""
@@ -158,18 +166,40 @@ class TestEstimates:
     def test_what_the_client_said(self) -> None:
         """A second of the client's audio is ten tokens of input, for the response after it."""
         meter = Meter()
-        meter.heard.note(speech(1_000))
+        meter.hearing.heard.note(speech(1_000))
+        meter.hearing.note_committed()
         meter.note_created("r1")
         assert estimate(meter) == Tokens(audio_in=10)
 
     def test_what_was_said_before(self) -> None:
         """The next response is given all that the last one was given, and what it said."""
         meter = Meter()
-        meter.heard.note(speech(5_000))
+        meter.hearing.heard.note(speech(5_000))
+        meter.hearing.note_committed()
         meter.note_done(done("r1"))
-        meter.heard.note(speech(1_000))
+        meter.hearing.heard.note(speech(1_000))
+        meter.hearing.note_committed()
         meter.note_created("r2")
         assert estimate(meter) == Tokens(text_in=55 + 30, text_cached_in=64, audio_in=13 + 91 + 10)
+
+    def test_what_was_said_while_it_spoke(self) -> None:
+        """Who speaks into a response is heard by the next one."""
+        meter = Meter()
+        meter.hearing.heard.note(speech(5_000))
+        meter.hearing.note_committed()
+        meter.note_created("r1")
+        meter.hearing.heard.note(speech(1_000))
+        meter.hearing.note_committed()
+        meter.note_done(done("r1"))
+        meter.note_created("r2")
+        assert estimate(meter).audio_in == 13 + 91 + 10
+
+    def test_an_open_microphone(self) -> None:
+        """What nobody has committed is given to no response."""
+        meter = Meter()
+        meter.hearing.heard.note(speech(60_000))
+        meter.note_created("r1")
+        assert estimate(meter) == Tokens()
 
     def test_a_response_beside_the_conversation_changes_no_context(self) -> None:
         """What was out of band is not given to the next response."""
@@ -261,6 +291,25 @@ class TestSteps:
         for _ in range(10):
             meter.written.note(8)
         assert [tokens.text_out for tokens in calls] == [2, 8, 18]
+
+    def test_by_a_look(self) -> None:
+        """A look from outside sets anew how much may pass."""
+        meter = Meter()
+        calls: list[Tokens] = []
+        steps = iter([100, 5, 5, 5, 5])
+
+        def look() -> int:
+            calls.append(meter.in_progress())
+            return next(steps)
+
+        meter.look()
+        meter.watch(look)
+        meter.note_created("r1")
+        meter.look()
+        meter.look()
+        for _ in range(3):
+            meter.spoken.note(speech(250))
+        assert [tokens.audio_out for tokens in calls] == [0, 0, 5, 10, 15]
 
 
 class TestTranscriptions:

@@ -79,10 +79,22 @@ def test_cached_without_a_price(kind: str) -> None:
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_price_is_missing(name: str) -> None:
-    """Tokens without a price make the cost unknown; without tokens it is not missed."""
-    without = {other: "1" for other in COUNTS if not other.startswith(name.partition("_")[0])}
-    assert cost(price(**without), Tokens(**{name: 1})) is None
+    """Tokens without a price cost what the dearest of their direction does, and never nothing."""
+    kind, direction = name.split("_", maxsplit=1)[0], name.rsplit("_", maxsplit=1)[-1]
+    without = {
+        other: "3" if other.endswith(direction) else "7"
+        for other in COUNTS
+        if not other.startswith(kind)
+    }
+    dearest = next(other for other in without if other.endswith(direction))
+    assert cost(price(**without | {dearest: "5"}), Tokens(**{name: 10**6})) == 5
     assert cost(price(**without), Tokens()) == 0
+
+
+def test_no_price_of_its_direction() -> None:
+    """Where nothing that comes out has a price it costs what the dearest that goes in does."""
+    assert cost(price(text_in="1", audio_in="2"), Tokens(text_out=10**6)) == 2
+    assert cost(price(per_minute_in="2"), Tokens(text_out=1)) is None
 
 
 @pytest.mark.parametrize(
@@ -336,10 +348,10 @@ def test_public_price_by_the_names() -> None:
 
 def test_public_prices_are_not_mixed() -> None:
     """What the public price of one model lacks is not taken from that of another."""
-    images = Tokens(image_in=1)
+    images = Tokens(image_in=10**6)
     spent = record(upstream_model="gpt-4o-realtime-preview", tokens=images)
-    assert Prices()(spent) is None
-    assert Prices()(record(tokens=images)) is not None
+    assert Prices()(spent) == 40  # as its audio, which is the dearest of what goes in
+    assert Prices()(record(tokens=images)) == 5
 
 
 def test_each_amount_for_itself() -> None:

@@ -183,7 +183,7 @@ def json_text(
         "total": _amounts(total(list(found))),
         "budget": None,
     }
-    return json.dumps(told | _budget_of(states.get(None)), ensure_ascii=False, indent=2)
+    return json.dumps(told | _budget_of(states.get(None)), indent=2)
 
 
 def csv_text(by: By, found: Sequence[UsageSum], states: States) -> str:
@@ -209,7 +209,7 @@ def row_json(record: UsageRecord) -> str:
     fields = attrs.asdict(record, recurse=False) | attrs.asdict(record.tokens)
     fields |= {"tokens": record.tokens.total, "time": _iso(record.time)}
     fields["usd"] = None if record.nano_usd is None else usd_text(record.nano_usd)
-    return json.dumps(fields, ensure_ascii=False)
+    return json.dumps(fields)
 
 
 def _names(by: By, one: UsageSum) -> dict[str, Any]:

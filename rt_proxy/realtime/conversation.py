@@ -56,6 +56,15 @@ WATCHED_UPSTREAM_EVENTS = frozenset(
         "error",
     }
 )
+#: Those that tell where a client has spoken; followed in sessions that are metered.
+HEARING_EVENTS = frozenset(
+    {
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.timeout_triggered",
+        "input_audio_buffer.cleared",
+    }
+)
 #: Those that go on unread where they are too large for it: nobody is cut for a long transcript.
 _SMALL_UPSTREAM_EVENTS = WATCHED_UPSTREAM_EVENTS - SHOWN_BY_UPSTREAMS.keys() - {"error"}
 #: An item that was asked for comes with all of its audio, and nobody can ask for less.
@@ -199,6 +208,10 @@ class Conversation:
         """Have a function called while responses go on; it returns after how many more tokens."""
         self._meter.watch(on_step)
 
+    def look_at_progress(self) -> None:
+        """Have the function called that watches the progress of responses."""
+        self._meter.look()
+
     def cancellations(self) -> tuple[bytes, ...]:
         """Return the client events that cancel the responses in progress, in either dialect."""
         return tuple(
@@ -275,14 +288,15 @@ class Conversation:
         self._client_events = EDITED_CLIENT_EVENTS | from_client
         self._client_marks = tuple(kind.encode() for kind in self._client_events)
         must_be_read = EDITED_CLIENT_EVENTS - _SMALL_CLIENT_EVENTS
-        heard = {"input_audio_buffer.append": self._meter.heard} if self._is_metered else {}
+        heard = {"input_audio_buffer.append": self._meter.hearing.heard} if self._is_metered else {}
         self.client_lanes.lay(must_be_read, small=self._client_events - must_be_read, counted=heard)
         must_be_followed = WATCHED_UPSTREAM_EVENTS - _SMALL_UPSTREAM_EVENTS
         large = _LARGE_UPSTREAM_EVENTS & from_upstream
+        followed = HEARING_EVENTS if self._is_metered else frozenset()
         self.upstream_lanes.lay(
             must_be_followed,
             large=large,
-            small=(_SMALL_UPSTREAM_EVENTS | from_upstream) - must_be_followed - large,
+            small=(_SMALL_UPSTREAM_EVENTS | followed | from_upstream) - must_be_followed - large,
             renamed=translator.renamed_in_passing if translator else {},
             counted=self._meter.gauges if self._is_metered else {},
         )
@@ -327,6 +341,11 @@ class Conversation:
                 self._follow_session(object_at(event, "session"))
             case "input_audio_buffer.committed":
                 self._transcriptions.note_committed(text_at(event, "item_id"))
+                self._meter.hearing.note_committed()
+            case "input_audio_buffer.cleared":
+                self._meter.hearing.note_cleared()
+            case str(kind) if kind in HEARING_EVENTS:
+                self._meter.hearing.note_speech(event)
             case "conversation.item.input_audio_transcription.completed":
                 model = self._transcriptions.model_of(text_at(event, "item_id"))
                 self._note_metered(self._meter.note_transcribed(event, model))

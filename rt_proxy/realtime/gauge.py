@@ -4,10 +4,15 @@ The frame reader calls it for each frame, so it looks at bytes and parses nothin
 """
 
 import math
+import re
 from collections.abc import Callable
 
 #: Where the value is looked for in an event; it stands behind ids and indexes.
 _LOOK_BYTES = 1_024
+#: The key as it also may be spelled, which takes three times as long to find.
+_SPACED_KEY = re.compile(rb'"delta"[ \t\r\n]*:[ \t\r\n]*"')
+#: The quote and the brace that end an event.
+_END = 2
 
 
 def _ignore() -> None:
@@ -23,7 +28,7 @@ class Gauge:
         on_mark: What is called then, once for each setting of ``mark``.
     """
 
-    __slots__ = ("_around", "_key", "amount", "mark", "on_mark")
+    __slots__ = ("_key", "amount", "mark", "on_mark")
 
     def __init__(self, key: bytes = b'"delta":"') -> None:
         """Count values behind a key, such as ``"delta":"``, in frames that are not masked.
@@ -31,16 +36,20 @@ class Gauge:
         An event in which the key is not found counts whole: rather too much than too little.
         """
         self._key = key
-        #: The key, and the quote and brace that end the event.
-        self._around = len(key) + 2
         self.amount = 0
         self.mark = math.inf
         self.on_mark: Callable[[], None] = _ignore
 
     def note_frame(self, data: bytes, start: int, end: int) -> None:
         """Count the frame whose payload is ``data[start:end]``; some of it may be yet to come."""
-        found = data.find(self._key, start, min(end, start + _LOOK_BYTES))
-        self.amount += end - start if found < 0 else end - found - self._around
+        look_end = min(end, start + _LOOK_BYTES)
+        found = data.find(self._key, start, look_end)
+        if found >= 0:
+            self.amount += end - found - len(self._key) - _END
+        elif spaced := _SPACED_KEY.search(data, start, look_end):
+            self.amount += end - spaced.end() - _END
+        else:
+            self.amount += end - start
         if self.amount >= self.mark:
             self._reach_mark()
 

@@ -14,6 +14,7 @@ import attrs
 
 from rt_proxy.realtime.counts import Reported, Tokens, response_tokens, transcription_tokens
 from rt_proxy.realtime.gauge import Gauge
+from rt_proxy.realtime.hearing import Hearing
 from rt_proxy.realtime.looks import object_at, text_at, value_at
 from rt_proxy.realtime.memory import Memory
 
@@ -72,22 +73,27 @@ class _Response:
     """A response in progress (mutable: it speaks)."""
 
     given: Tokens
+    milliseconds_given: float
     speech_characters: float = 0
     text_characters: float = 0
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether anything has come out of it."""
+        return self.speech_characters > 0 or self.text_characters > 0
 
 
 class Meter:
     """The meter of one session (mutable: it follows the events).
 
     Attributes:
-        heard: Counts the characters of the client's audio.
+        hearing: Follows the client's audio.
         spoken: Counts those of the upstream's.
         written: Counts the characters of the upstream's text.
     """
 
     def __init__(self) -> None:
-        # A client's frames are masked, so nothing can be found in them: they count whole.
-        self.heard = Gauge(b"")
+        self.hearing = Hearing(_PCM_CHARACTERS)
         self.spoken = Gauge()
         self.written = Gauge()
         self._active: dict[str, _Response] = {}
@@ -95,11 +101,10 @@ class Meter:
         self._transcribed = Memory()
         #: What the next response is given at least: what the last one took and said.
         self._context = Tokens()
-        self._heard_before = 0
         self._spoken_before = 0
         self._written_before = 0
         self._speech_rate = _PCM_CHARACTERS
-        self._hearing_rate = _PCM_CHARACTERS
+        self._on_step: Callable[[], int] | None = None
 
     @property
     def active(self) -> Iterable[str]:
@@ -121,15 +126,17 @@ class Meter:
     def watch(self, on_step: Callable[[], int]) -> None:
         """Have a function called when responses have spoken, or written, so many tokens.
 
-        It is called for the first time after the first ones, and returns how many more may pass
-        until it is called again.
+        It is called for the first time after the first ones, then at each ``look``, and returns
+        how many more may pass until it is called again.
         """
-
-        def step() -> None:
-            self._set_marks(on_step())
-
-        self.spoken.on_mark = self.written.on_mark = step
+        self._on_step = on_step
+        self.spoken.on_mark = self.written.on_mark = self.look
         self._set_marks(1)
+
+    def look(self) -> None:
+        """Call the function that watches, now; what may pass counts from here on."""
+        if self._on_step is not None:
+            self._set_marks(self._on_step())
 
     def _set_marks(self, tokens: int) -> None:
         self.spoken.mark = self.spoken.amount + tokens * _SPEECH_MILLISECONDS * self._speech_rate
@@ -142,7 +149,7 @@ class Meter:
                 self._speech_rate = _rate_of(name)
         for path in _INPUT_FORMATS:
             if (name := text_at(session, *path)) is not None:
-                self._hearing_rate = _rate_of(name)
+                self.hearing.characters_per_millisecond = _rate_of(name)
 
     def note_created(self, response_id: str | None) -> None:
         """Note that a response has begun."""
@@ -150,12 +157,14 @@ class Meter:
         if response_id is None or response_id in self._active or response_id in self._done:
             return
         if len(response_id) <= _LONGEST_ID and len(self._active) < _ACTIVE_RESPONSES:
-            self._active[response_id] = _Response(self._given())
+            heard = self.hearing.milliseconds
+            given = self._context + Tokens(audio_in=round(heard / _HEARD_MILLISECONDS))
+            self._active[response_id] = _Response(given, heard)
 
     def note_done(self, response: Mapping[str, Any]) -> Metered | None:
         """Return what a response took that has ended; None: it has been counted before."""
         self._attribute()
-        response_id = text_at(response, "id")
+        response_id = text_at(response, "id") or self._only_active()
         if response_id in self._done:
             return None
         self._done.keep(response_id)
@@ -163,20 +172,26 @@ class Meter:
         reported = self._reported(response, open_one)
         if not ("conversation_id" in response and response["conversation_id"] is None):
             self._context = _context_after(reported.tokens)
-            self._heard_before = self.heard.amount
+            # What was committed while it spoke is given to the next one only.
+            self.hearing.note_given(math.inf if open_one is None else open_one.milliseconds_given)
         if response_id is not None and len(response_id) > _LONGEST_ID:
             response_id = None
         status = (text_at(response, "status") or "")[:_LONGEST_ID] or None
         return Metered("response", response_id, reported, status=status)
+
+    def _only_active(self) -> str | None:
+        """Return the response that an end without an id must belong to; None: there is none."""
+        return next(iter(self._active)) if len(self._active) == 1 else None
 
     def _reported(self, response: Mapping[str, Any], open_one: _Response | None) -> Reported:
         usage = object_at(response, "usage")
         if usage:
             spoke = open_one is not None and open_one.speech_characters > 0
             return response_tokens(usage, spoke=spoke)
-        if open_one is None or text_at(response, "status") == "failed":
-            # One that failed and reports nothing has cost nothing.
-            return Reported(is_exact=text_at(response, "status") == "failed")
+        failed = text_at(response, "status") == "failed"
+        if open_one is None or (failed and not open_one.has_spoken):
+            # One that failed, said nothing and reports nothing has cost nothing.
+            return Reported(is_exact=failed)
         return Reported(self._estimated(open_one), is_exact=False)
 
     def note_transcribed(self, event: dict[str, Any], model: str | None) -> Metered | None:
@@ -233,10 +248,6 @@ class Meter:
             latest.speech_characters += self.spoken.amount - self._spoken_before
             latest.text_characters += self.written.amount - self._written_before
             self._spoken_before, self._written_before = self.spoken.amount, self.written.amount
-
-    def _given(self) -> Tokens:
-        heard = (self.heard.amount - self._heard_before) / self._hearing_rate
-        return self._context + Tokens(audio_in=round(heard / _HEARD_MILLISECONDS))
 
     def _estimated(self, response: _Response) -> Tokens:
         spoken = response.speech_characters / self._speech_rate / _SPEECH_MILLISECONDS

@@ -34,6 +34,10 @@ _ERROR_MESSAGE = ("error", "message")
 _SNAPSHOT = re.compile(r"-20[0-9]{2}-[0-9]{2}-[0-9]{2}\Z")
 
 
+#: A name that an upstream shows and that is longer than this is no name, in characters.
+_LONGEST_NAME = 256
+
+
 class BoundModel:
     """The model that a session is bound to (mutable: the upstream may show another name of it)."""
 
@@ -94,7 +98,7 @@ class BoundModel:
             return text
         model = text_at(event, *place) or None
         if self._shown is None and kind.endswith("session.created"):
-            self._shown = model or self._name
+            self._shown = model if model and len(model) <= _LONGEST_NAME else self._name
         if model is None:
             return text
         if not self._is_bound(model):

@@ -15,6 +15,7 @@ from rt_proxy.realtime.closing import Side
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.frames import (
     CLOSE,
+    CONTINUATION,
     PING,
     PONG,
     TEXT,
@@ -206,6 +207,18 @@ class Leg:
                 self._message_closed = trio.Event()
             await self._message_closed.wait()
         await self.wire.send(self.frame(TEXT, payload))
+
+    async def spoil_message(self) -> None:
+        """End a message that nobody will finish, in such a way that it is no event.
+
+        What was sent of it could be one already. A NUL may stand nowhere in JSON (RFC 8259,
+        section 2), so the peer answers it with an error. Cancelling taints the wire.
+
+        Raises:
+            trio.BrokenResourceError: The peer is gone, or the wire is tainted.
+        """
+        if self.message_open:
+            await self.send(self.frame(CONTINUATION, b"\0"))
 
     def frame(self, opcode: int, payload: bytes) -> bytes:
         """Return a frame as this leg must send it."""

@@ -73,11 +73,11 @@ class Session:
         self._timeouts = timeouts
         self._bill = bill
         self._ended = trio.Event()
-        has_budgets = bill is not None and bill.has_budgets
         decide: Callable[[bytes], Verdict] = conversation.on_client
-        if has_budgets:
+        if bill is not None and bill.has_budgets:
             decide = self._on_client
             conversation.watch_progress(self._look_at_budgets)
+            bill.watch_scarcity(conversation.look_at_progress)
         if client_pace is not None and client_pace.refuses:
             decide = counting_all(conversation.client_lanes, decide)
         self._up = Pump(client, upstream, decide, client_pace)
@@ -162,7 +162,7 @@ class Session:
             bill.note(metered, conversation.upstream_model, conversation.upstream_session_id)
             transcribed |= metered.kind == "transcription"
         if bill.has_budgets:
-            self._look_at_budgets()
+            conversation.look_at_progress()
             if transcribed and bill.is_over():
                 self.end(closing.BUDGET_SPENT)
 
@@ -236,7 +236,8 @@ class Session:
         """Cancel the responses in progress, and hear the upstream until they are done."""
         upstream = self._upstream
         with contextlib.suppress(trio.BrokenResourceError):
-            for event in () if upstream.message_open else self._conversation.cancellations():
+            await upstream.spoil_message()
+            for event in self._conversation.cancellations():
                 await upstream.send_event(event)
         while self.response_in_progress:
             pieces = await upstream.read()

@@ -102,6 +102,10 @@ class Bill:
             cost = self._cost(record) or 0
         self._purse.note_in_progress(Spent(cost, tokens.total))
 
+    def watch_scarcity(self, on_scarcity: Callable[[], None]) -> None:
+        """Have a function called when others leave so little that it is time to look again."""
+        self._purse.on_scarcity = on_scarcity
+
     @property
     def has_budgets(self) -> bool:
         """Whether there is a budget that it may not exceed."""

@@ -5,6 +5,7 @@ shared by all sessions of its budget, so that none of them can spend what anothe
 """
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 
 import attrs
@@ -81,7 +82,7 @@ class Account:
         self.owner = owner
         self._held = Spent()
         self._ahead = Spent()
-        self._purses = 0
+        self._purses: set[Purse] = set()
         #: By the beginning of the period, in Unix seconds.
         self._spent: dict[float, Spent] = {}
         #: The periods of which is known what was spent before this account saw it being spent.
@@ -133,15 +134,22 @@ class Account:
         self._noted += spent
         key = self._key(now)
         self._keep(key, self._spent.get(key, Spent()) + spent)
+        if self._reaches(self._spent[key] + self._held + self._ahead):
+            for purse in tuple(self._purses):
+                purse.note_scarcity()
         percent = self.budget.warn_percent
         if not percent or self._warned_of == key or not self._has_reached(key, percent):
             return False
         self._warned_of = key
         return True
 
-    def join(self, change: int) -> None:
-        """Count one session more, or less, that spends of it."""
-        self._purses += change
+    def join(self, purse: "Purse") -> None:
+        """Let one session more spend of it."""
+        self._purses.add(purse)
+
+    def leave(self, purse: "Purse") -> None:
+        """Note that a session spends no more of it."""
+        self._purses.discard(purse)
 
     def tokens_until_look(self, now: float, nano_usd_per_token: int) -> int:
         """Return how many tokens one session may take until it has to look again.
@@ -151,12 +159,13 @@ class Account:
         """
         taken = self._spent.get(self._key(now), Spent()) + self._held + self._ahead
         nano_usd, tokens = self._limits
-        left = [_MOST_TOKENS * _SHARES * self._purses]
+        shares = _SHARES * max(len(self._purses), 1)
+        left = [_MOST_TOKENS * shares]
         if nano_usd is not None and nano_usd_per_token:
             left.append((nano_usd - taken.nano_usd) // nano_usd_per_token)
         if tokens is not None:
             left.append(tokens - taken.tokens)
-        return min(left) // max(_SHARES * self._purses, 1)
+        return min(left) // shares
 
     def take_ahead(self, change: Spent) -> None:
         """Note that sessions may take more, or less, until they look again."""
@@ -234,7 +243,12 @@ class Account:
 
 
 class Purse:
-    """What one session holds of its accounts (mutable: it is held, and given back)."""
+    """What one session holds of its accounts (mutable: it is held, and given back).
+
+    Attributes:
+        on_scarcity: Called when others have spent what this session thought to be left, so that
+            it is time to look again; None: nobody looks.
+    """
 
     def __init__(self, accounts: tuple[Account, ...], reserve: Spent) -> None:
         """Hold a reserve; the caller has made sure that it fits.
@@ -248,9 +262,10 @@ class Purse:
         self._in_progress = Spent()
         self._held = Spent()
         self._ahead = Spent()
-        self._is_open = True
+        self._step = _FEWEST_TOKENS
+        self.on_scarcity: Callable[[], None] | None = None
         for account in accounts:
-            account.join(1)
+            account.join(self)
         self._hold(reserve)
 
     @property
@@ -283,9 +298,14 @@ class Purse:
         """Return how many tokens may be spoken or written until one has to look again."""
         self._take_ahead(Spent())
         steps = [of.tokens_until_look(now, nano_usd_per_token) for of in self._accounts]
-        step = max(_FEWEST_TOKENS, min([_MOST_TOKENS, *steps]))
+        self._step = step = max(_FEWEST_TOKENS, min([_MOST_TOKENS, *steps]))
         self._take_ahead(Spent(2 * step * nano_usd_per_token, 2 * step))
         return step
+
+    def note_scarcity(self) -> None:
+        """Have it looked again, unless it is looked as often as can be already."""
+        if self._step > _FEWEST_TOKENS and self.on_scarcity is not None:
+            self.on_scarcity()
 
     def _take_ahead(self, amount: Spent) -> None:
         change = amount - self._ahead
@@ -297,10 +317,8 @@ class Purse:
         """Give back what is held; closing it again changes nothing."""
         self._hold(Spent())
         self._take_ahead(Spent())
-        if self._is_open:
-            self._is_open = False
-            for account in self._accounts:
-                account.join(-1)
+        for account in self._accounts:
+            account.leave(self)
 
     def _hold(self, amount: Spent) -> None:
         change = amount - self._held

@@ -65,8 +65,8 @@ class Prices:
     def __call__(self, record: UsageRecord) -> Decimal | None:
         """Return what a record costs, in USD, rounded to no unit; None: it is not known.
 
-        It is known where the model is, and where all that was taken has a price. What was
-        cached is as dear as what was not where it has no price of its own.
+        It is known where the model is. What was taken and has no price of its own costs as much
+        as what stands in for it; see ``cost``.
         """
         names = (record.upstream_model, record.model)
         price = self.price(record.channel, names, record.time)
@@ -110,6 +110,10 @@ class Prices:
 def cost(price: PriceSettings, tokens: Tokens, milliseconds: int = 0) -> Decimal | None:
     """Return what tokens and minutes cost, in USD; None: some of it has no price.
 
+    What was cached is as dear as what was not where it has no price of its own. Any other token
+    without a price is as dear as the dearest of its direction, or of all: a client chooses what
+    it sends, and must not get it for nothing.
+
     Args:
         price: What holds for the model.
         tokens: What was taken; what was not needs no price.
@@ -119,9 +123,7 @@ def cost(price: PriceSettings, tokens: Tokens, milliseconds: int = 0) -> Decimal
     for name in _COUNTS:
         count = getattr(tokens, name)
         if count:
-            amount = getattr(price, name)
-            if amount is None and name in _UNCACHED:
-                amount = getattr(price, _UNCACHED[name])
+            amount = _amount(price, name)
             if amount is None:
                 return None
             part = _EXACT.scaleb(_EXACT.multiply(amount, Decimal(count)), -_MILLION)
@@ -132,6 +134,18 @@ def cost(price: PriceSettings, tokens: Tokens, milliseconds: int = 0) -> Decimal
         part = _EXACT.multiply(price.per_minute_in, Decimal(milliseconds))
         total = _EXACT.add(total, _EXACT.divide(part, Decimal(_MILLISECONDS_PER_MINUTE)))
     return total
+
+
+def _amount(price: PriceSettings, name: str) -> Decimal | None:
+    amounts: dict[str, Decimal | None] = {of: getattr(price, of) for of in _COUNTS}
+    own = amounts[name] if amounts[name] is not None else amounts.get(_UNCACHED.get(name, name))
+    if own is not None:
+        return own
+    direction = name.rpartition("_")[2]
+    alike = [amount for of, amount in amounts.items() if of.endswith(direction)]
+    known = [amount for amount in alike if amount is not None]
+    known = known or [amount for amount in amounts.values() if amount is not None]
+    return max(known, default=None)
 
 
 def nano_usd(usd: Decimal) -> int:

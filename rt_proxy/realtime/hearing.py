@@ -1,0 +1,68 @@
+"""How much of a client's audio has become a part of the conversation, and is given to responses.
+
+An open microphone costs nothing while nobody speaks: what counts is what the upstream commits
+(API guide, "Managing costs"). With voice activity detection that is the speech which it tells of;
+without it, all that has been heard since the last commit.
+"""
+
+from typing import Any
+
+from rt_proxy.realtime.gauge import Gauge
+from rt_proxy.realtime.looks import value_at
+
+
+class Hearing:
+    """The audio of one client, by its length (mutable: it listens).
+
+    Attributes:
+        heard: Counts the characters of the client's audio.
+        characters_per_millisecond: How many of them a millisecond is, in the present format.
+        milliseconds: What has been committed, and was given to no response yet.
+    """
+
+    def __init__(self, characters_per_millisecond: float) -> None:
+        # A client's frames are masked, so nothing can be found in them: they count whole.
+        self.heard = Gauge(b"")
+        self.characters_per_millisecond = characters_per_millisecond
+        self.milliseconds = 0.0
+        #: Since when the audio is in the upstream's buffer, as an amount of ``heard``.
+        self._buffered_since = 0
+        #: When speech has begun in the buffer, and ended, from the first audio of the session on.
+        self._speech: tuple[int | None, int | None] = (None, None)
+
+    def note_speech(self, event: dict[str, Any]) -> None:
+        """Note where speech begins or ends in the audio, as the upstream has found it."""
+        begin, end = self._speech
+        if (told := _milliseconds(event, "audio_start_ms")) is not None:
+            begin, end = told, None
+        if (told := _milliseconds(event, "audio_end_ms")) is not None:
+            end = told
+        self._speech = begin, end
+
+    def note_committed(self) -> None:
+        """Note that what is in the buffer has become an item of the conversation.
+
+        No more of it is believed to be speech than was heard.
+        """
+        rate = self.characters_per_millisecond
+        buffered = (self.heard.amount - self._buffered_since) / rate
+        begin, end = self._speech
+        if begin is not None:
+            until = self.heard.amount / rate if end is None else end
+            buffered = min(buffered, max(0.0, until - begin))
+        self.milliseconds += buffered
+        self.note_cleared()
+
+    def note_cleared(self) -> None:
+        """Note that the buffer is empty."""
+        self._buffered_since = self.heard.amount
+        self._speech = (None, None)
+
+    def note_given(self, milliseconds: float) -> None:
+        """Note that so much is in the context of a response, and so in that of the next ones."""
+        self.milliseconds = max(0.0, self.milliseconds - milliseconds)
+
+
+def _milliseconds(event: dict[str, Any], name: str) -> int | None:
+    value = value_at(event, name)
+    return value if type(value) is int and value >= 0 else None
