@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_proxy.listener.addresses import client_address, origin_allowed, parse_networks
+from rt_proxy.listener.addresses import client_address, origin_allowed, parse_networks, place_of
 from rt_proxy.realtime.hello import RequestHead
 
 TRUSTED = parse_networks(["127.0.0.1", "10.0.0.0/8", "fd00::/8"])
@@ -24,6 +24,23 @@ def address(*lines: str, peer: str | None = "127.0.0.1") -> str | None:
 def test_peer_without_proxies() -> None:
     """Without trusted proxies the peer is the client, whatever the header says."""
     assert client_address("203.0.113.9", forwarded("1.2.3.4"), ()) == "203.0.113.9"
+
+
+@pytest.mark.parametrize(
+    ("whole", "place"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("no address", "no address"),
+        (None, None),
+    ],
+)
+def test_places(whole: str | None, place: str | None) -> None:
+    """All addresses of one IPv6 network are one place, for one host may have all of them."""
+    assert place_of(whole) == place
 
 
 def test_untrusted_peer_is_not_believed() -> None:

@@ -204,6 +204,15 @@ class TestRow:
         assert row_line(one, UTC).count(r"\x1b[2J") == 4
         assert "\x1b" not in row_line(one, UTC)
 
+    @pytest.mark.parametrize("char", ["\x1b", "\x7f", "\x9b", "\u202e"])
+    def test_json_acts_on_no_terminal(self, char: str) -> None:
+        """Nor does what is for programs, in a row or in a sum."""
+        row = row_json(record("r1", token_name=char, channel=char, model=char, status=char))
+        found = [UsageSum(char, char)]
+        text = json_text("token", found, {}, since=None, until=None, zone_name="UTC")
+        assert char not in row + text
+        assert (json.loads(row)["model"], json.loads(text)["rows"][0]["name"]) == (char, char)
+
     def test_json(self) -> None:
         """All that is known of it, on one line; a price that is not known is null."""
         text = row_json(record("r1\n", nano_usd=None))

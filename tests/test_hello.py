@@ -132,6 +132,13 @@ def test_model(query: str, model: str | None) -> None:
     assert hello("/v1/realtime" + query).model == model
 
 
+@pytest.mark.parametrize("name", ["a%1Bb", "a%C2%9Bb", "a%E2%80%AEb", "%00", "a%0A"])
+def test_a_model_that_cannot_be_shown(name: str) -> None:
+    """A name that could act on somebody's terminal is none, and is not repeated."""
+    refused = refusal(upgrade(f"/v1/realtime?model={name}"))
+    assert (refused.status, "cannot be printed" in refused.message) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("query", "intent"),
     [

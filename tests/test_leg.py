@@ -101,6 +101,15 @@ async def test_pieces_put_back_come_first() -> None:
     assert [await leg.read_message() for _ in texts] == [one, two, three]
 
 
+async def test_the_rest_of_a_frame_is_read_in_larger_pieces() -> None:
+    """Where little is to be read at once, more is as long as a frame has not come whole."""
+    leg, peer, _ = await make_leg()
+    leg.wire.receive_bytes = 64
+    await peer.send_raw(frame(TEXT, b"x" * 1_000, key=KEY))
+    assert await leg.read_message() is not None
+    assert leg.wire.receive_bytes == 64 * 16
+
+
 async def test_unread_bytes_come_first() -> None:
     """Bytes that came with the upgrade are the first to be read."""
     far, near = await kit.stream_pair("memory")

@@ -110,6 +110,25 @@ class TestSessions:
             await client.over.wait()
             await part(*session)
 
+    async def test_of_a_network(self, autojump_clock: MockClock) -> None:
+        """Whoever takes another IPv6 address of its own network stays under its limit."""
+        listen = {"trusted_proxies": ("127.0.0.1",)}
+        limits = {"per_address": ScopeLimits(sessions=1)}
+        async with open_house(limits=limits, listen=listen, still_serves=False) as house:
+
+            async def come(address: str) -> kit.Client:
+                return await house.knock(f"X-Forwarded-For: {address}", kind="tcp")
+
+            first = await come("2001:db8::1")
+            upstream = await house.upstream()
+            await upstream.accept(kit.created())
+            await first.read_101()
+            await first.hear()
+            second = await come("2001:db8::2")
+            assert (await second.read_answer())[0] == 429
+            await second.over.wait()
+            await part(first, upstream)
+
     async def test_an_edit_of_a_token(self, autojump_clock: MockClock) -> None:
         """A token's limits hold for newcomers as soon as they change; who is here keeps its own."""
         async with open_house() as house:
@@ -156,6 +175,26 @@ class TestGivenBack:
                     other = upstream if end == "cut" else client
                     await other.farewell()
                 await client.over.wait()
+
+    @pytest.mark.log_says("session ended")
+    @pytest.mark.parametrize("opened", [False, True])
+    async def test_after_a_cancellation(self, autojump_clock: MockClock, opened: bool) -> None:
+        """A visit that its embedder cancels, while it is opened or later, leaves its seat free."""
+        async with open_house() as house:
+            secret = limited(house, sessions=1)
+            for _ in range(3):
+                client = kit.Client(*await kit.stream_pair("memory"))
+                house.clients.append(client)
+                async with trio.open_nursery() as visit:
+                    visit.start_soon(house.proxy.handle_stream, client.near)
+                    await client.send_raw(kit.request_head(secret))
+                    upstream = await house.upstream()
+                    if opened:
+                        await upstream.accept(kit.created())
+                        await client.read_101()
+                    visit.cancel_scope.cancel()
+                client.over.set()
+            await part(*await house.open(token=secret))
 
     @pytest.mark.log_says("by a fault of rt-proxy")
     async def test_after_a_crash(
@@ -340,6 +379,41 @@ class TestSlow:
                 await upstream.farewell()
                 await client.over.wait()
 
+    @pytest.mark.log_says("session ended")
+    @pytest.mark.parametrize(
+        ("sessions", "size", "kind"),
+        [(20, 60_000, "input_audio_buffer.append"), (1, 2_000_000, "session.update")],
+    )
+    async def test_a_flood_of_large_events(
+        self, autojump_clock: MockClock, sessions: int, size: int, kind: str
+    ) -> None:
+        """However large the events and however many the sessions, a rate of bytes is kept."""
+        heard, rate = 0, 10_000
+        event = json.dumps({"type": kind, "padding": "A" * size}).encode()
+
+        async def flood(client: kit.Client) -> None:
+            while True:
+                await client.say(event)
+
+        async def count(upstream: kit.Upstream) -> None:
+            nonlocal heard
+            while await upstream.receive() is not None:
+                heard += len(event)
+
+        async with open_house(timeouts={"ping_interval": 0}, still_serves=False) as house:
+            secret = limited(house, client_bytes_per_second=rate)
+            pairs = [await house.open(token=secret, kind="tcp") for _ in range(sessions)]
+            with trio.move_on_after(60):
+                async with trio.open_nursery() as nursery:
+                    for client, upstream in pairs:
+                        nursery.start_soon(flood, client)
+                        nursery.start_soon(count, upstream)
+            assert 0 < heard <= 61 * rate + len(event)
+            for client, upstream in pairs:
+                await trio.aclose_forcefully(client.stream)
+                await trio.aclose_forcefully(upstream.stream)
+                await client.over.wait()
+
     async def test_its_silence_is_ours(self, autojump_clock: MockClock) -> None:
         """A client that we do not read is not idle, however short its patience is set."""
         timeouts = {"client_idle": 3, "frame_stall": 3, "pong": 3, "ping_interval": 2}
@@ -419,8 +493,10 @@ class TestRefused:
                 for _ in range(10):
                     await client.say(kit.append(64_000))
                     await upstream.hear()
+                await upstream.say({"type": "input_audio_buffer.committed", "item_id": "i"})
                 await upstream.say(kit.response_created())
-                await client.hear()
+                for _ in range(2):
+                    await client.hear()
                 await client.close()
                 await client.over.wait()
             estimates.append([(record.estimated, record.tokens) for record in records])

@@ -339,3 +339,57 @@ class TestPace:
                     assert (await lane.client.hear())["error"]["code"] == "rate_limit_exceeded"
             assert trio.current_time() == 0
             nursery.cancel_scope.cancel()
+
+    async def test_a_client_is_held_until_nothing_is_owed(self, autojump_clock: MockClock) -> None:
+        """What came too early waits, however long; a ping before it is answered meanwhile."""
+        lane = await self.make(100, sizes=True)
+        engine = lane.pump._source._engine = SlowEngine(seconds=0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            await lane.client.say(b"x" * 5_000)
+            await lane.upstream.receive()
+            await lane.client.send(PING, b"?")
+            await lane.client.say(b"y")
+            await trio.sleep(11)
+            assert len(engine.taken) == 1
+            frames = await lane.upstream.receive()
+            assert frames is not None
+            assert frames.payload == b"y"
+            assert trio.current_time() == pytest.approx(49, abs=1)
+            nursery.cancel_scope.cancel()
+
+    async def test_not_for_ever(self, autojump_clock: MockClock) -> None:
+        """After ten minutes a message goes all the same, whatever is owed."""
+        lane = await self.make(1, sizes=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            await lane.client.say(b"x" * 5_000)
+            await lane.upstream.receive()
+            await lane.client.say(b"y")
+            assert await lane.upstream.receive() is not None
+            assert trio.current_time() == pytest.approx(610, abs=1)
+            nursery.cancel_scope.cancel()
+
+    async def test_what_is_held_is_put_back(self, autojump_clock: MockClock) -> None:
+        """A message that still waits when the pump is cancelled is read next."""
+        lane = await self.make(100, sizes=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            await lane.client.say(b"x" * 5_000)
+            await lane.upstream.receive()
+            await lane.client.say(READ + b"1}")
+            await trio.sleep(20)
+            nursery.cancel_scope.cancel()
+        with trio.fail_after(1):
+            [held] = await lane.pump._source.read()
+        assert getattr(held, "payload", None) == READ + b"1}"
+
+    async def test_a_large_message_leaves_in_few_frames(self, autojump_clock: MockClock) -> None:
+        """Where few events are allowed, one that is large is not cut into a thousand."""
+        lane = await self.make(1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            nursery.start_soon(lane.client.say, b"x" * 900_000)
+            assert await lane.upstream.receive_message() is not None
+            assert len(lane.upstream.frames) <= 900_000 / 65_536 + 3
+            nursery.cancel_scope.cancel()

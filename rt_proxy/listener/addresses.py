@@ -19,6 +19,8 @@ from rt_proxy.realtime.hello import RequestHead
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+#: The part of an IPv6 address that its host chooses (RFC 4291, 2.5.1).
+_HOST_BITS = 64
 # 1.2.3.4:55, [::1]:55 and [::1]; a bare IPv6 address has colons, but no brackets.
 _WITH_PORT = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\])(?::[0-9]{1,5})?")
 
@@ -59,6 +61,17 @@ def client_address(peer: str | None, head: RequestHead, trusted: Sequence[Networ
             break
         client = hop
     return str(client)
+
+
+def place_of(address: str | None) -> str | None:
+    """Return what shares the limits of an address: it alone, or with IPv6 its network.
+
+    A site has at least a whole /64 (RFC 6177), and its hosts choose their addresses in it freely.
+    """
+    parsed = None if address is None else _parse_address(address)
+    if not isinstance(parsed, IPv6Address):
+        return address if parsed is None else str(parsed)
+    return str(IPv6Network((int(parsed) >> _HOST_BITS << _HOST_BITS, 128 - _HOST_BITS)))
 
 
 def origin_allowed(head: RequestHead, origins: tuple[str, ...] | None) -> bool:

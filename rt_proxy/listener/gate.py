@@ -16,7 +16,7 @@ from random import Random
 import attrs
 import trio
 
-from rt_proxy.listener.addresses import client_address, origin_allowed
+from rt_proxy.listener.addresses import client_address, origin_allowed, place_of
 from rt_proxy.listener.admission import Ticket, admit, authenticate
 from rt_proxy.listener.answers import send_answer
 from rt_proxy.listener.early import EarlyBytes, gather_early
@@ -181,6 +181,7 @@ class Gate:
         await house.tokens.refresh()
         address = client_address(visit.record.address, opened.head, house.trusted_proxies)
         visit.record = attrs.evolve(visit.record, address=address)
+        place = place_of(address)
         hello = read_hello(opened.head)
         if isinstance(hello, Refusal):
             await self._refuse(visit, hello)
@@ -190,7 +191,7 @@ class Gate:
             await look_up_budgets(house, token)
         dialect = None if hello.dialect is None else hello.dialect.value
         visit.record = attrs.evolve(visit.record, model=hello.model, dialect=dialect)
-        ticket = self._decide(visit, opened.head, hello, address)
+        ticket = self._decide(visit, opened.head, hello, place)
         if isinstance(ticket, Refusal):
             await self._refuse(visit, ticket, hello, opened.rest)
             return
@@ -199,9 +200,9 @@ class Gate:
             await self._refuse(visit, purse, hello, opened.rest)
             return
         self._roster.know(visit.scope)
-        scopes = _scopes(house, ticket.token, address)
+        scopes = _scopes(house, ticket.token, place)
         refuses = house.settings.limits.over_rate == "error"
-        with self._roster.seat(address), self._limiter.session(scopes, refuses=refuses) as paces:
+        with self._roster.seat(place), self._limiter.session(scopes, refuses=refuses) as paces:
             visit.record = attrs.evolve(visit.record, model=ticket.model)
             allowance = _Allowance(purse, scopes, paces)
             try:
@@ -210,15 +211,15 @@ class Gate:
                 purse.close()
 
     def _decide(
-        self, visit: _Visit, head: RequestHead, hello: Hello, address: str | None
+        self, visit: _Visit, head: RequestHead, hello: Hello, place: str | None
     ) -> Ticket | Refusal:
         house = visit.house
         if not origin_allowed(head, house.settings.listen.origins):
             return refusals.origin_not_allowed()
         limits = house.settings.limits
-        refusal = self._roster.refuse(address, limits) or self._limiter.refuse(scope_of_all(limits))
-        if refusal is None and address is not None:
-            refusal = self._limiter.refuse(scope_of_address(address, limits))
+        refusal = self._roster.refuse(place, limits) or self._limiter.refuse(scope_of_all(limits))
+        if refusal is None and place is not None:
+            refusal = self._limiter.refuse(scope_of_address(place, limits))
         if refusal is not None:
             return refusal
         token = authenticate(hello.credential, house.tokens, datetime.now(UTC))
@@ -405,10 +406,10 @@ def _bill(visit: _Visit, ticket: Ticket, upstream: Upstream, purse: Purse) -> Bi
     return books.open_bill(template, visit.house.price_of, purse)
 
 
-def _scopes(house: House, token: Token, address: str | None) -> Scopes:
+def _scopes(house: House, token: Token, place: str | None) -> Scopes:
     """Return whose limits hold for a client."""
     limits = house.settings.limits
-    of_address = () if address is None else (scope_of_address(address, limits),)
+    of_address = () if place is None else (scope_of_address(place, limits),)
     of_token = scope_of_token(token.id, limits, token.limits)
     return Scopes((scope_of_all(limits), *of_address, of_token))
 

@@ -124,7 +124,7 @@ def read_hello(head: RequestHead) -> Hello | Refusal:
 
     Returns:
         The hello, or the refusal (HTTP form only) of a request that is no
-        WebSocket upgrade as RFC 6455 4.2.1 has it.
+        WebSocket upgrade as RFC 6455 4.2.1 has it, or whose model cannot be shown to anybody.
     """
     path = _realtime_path(head.target)
     if path not in REALTIME_PATHS:
@@ -132,13 +132,16 @@ def read_hello(head: RequestHead) -> Hello | Refusal:
     refusal = _request_refusal(head) or _handshake_refusal(head)
     if refusal is not None:
         return refusal
+    model = _model(head)
+    if model is not None and not model.isprintable():
+        return bad_request("The name of the model has characters that cannot be printed.")
     subprotocols = head.list_items(b"sec-websocket-protocol")
     intent = head.query("intent")
     return Hello(
         path=path,
         azure=REALTIME_PATHS[path],
         dialect=dialect_of_head(path, head.list_items(b"openai-beta"), subprotocols),
-        model=_model(head),
+        model=model,
         intent=intent[0].decode("utf-8", "replace") if intent else None,
         credential=credential(head),
         offers_realtime=b"realtime" in subprotocols,

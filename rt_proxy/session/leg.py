@@ -26,7 +26,7 @@ from rt_proxy.realtime.frames import (
     Piece,
     build_frame,
 )
-from rt_proxy.session.wire import Wire
+from rt_proxy.session.wire import RECEIVE_BYTES, Wire
 
 #: How long a peer that broke the protocol is read on, so that our CLOSE reaches it; in seconds.
 _BROKEN_GOODBYE = 0.25
@@ -140,6 +140,8 @@ class Leg:
             pieces = self._frames.feed(data)
             if pieces:
                 return pieces
+            # Where little is wanted at once, a large frame still is not read in a thousand pieces.
+            self.wire.receive_bytes = min(RECEIVE_BYTES, 2 * self.wire.receive_bytes)
 
     async def read_message(self) -> Message | Close | Fault | None:
         """Wait for the next message that is to be read; None: the peer is gone.

@@ -21,6 +21,9 @@ from rt_proxy.session.wire import RECEIVE_BYTES
 #: How long a peer is not read at a time, in seconds: it pings every 20 s and wants an answer, and
 #: one that is gone must be noticed.
 _LONGEST_PAUSE = 10.0
+#: What a client sent is not held longer than this for what it owes, in seconds: its death may not
+#: be seen meanwhile.
+_LONGEST_HOLD = 600.0
 #: Shorter than this nothing is waited for, in seconds: a rest of a rounding is no time.
 _SHORTEST_PAUSE = 0.001
 #: How often it is noted that the silence is ours, in seconds.
@@ -104,17 +107,19 @@ class Pump:
         not looked at is put back, for whoever reads the leg next.
         """
         pieces: list[Piece] = []
-        wire = self._source.wire
-        if self._pace is not None:
-            wire.receive_bytes = self._pace.read_bytes
+        wire, pace = self._source.wire, self._pace
+        if pace is not None:
+            wire.receive_bytes = pace.read_bytes
         try:
             while pieces := list(await self._source.read()):
                 pieces.reverse()
                 while pieces:  # a large message must not be held while it is being sent
+                    if pace is not None:
+                        await self._hold(pieces[-1], pace)
                     await self._relay(pieces.pop())
                 await self._flush()
-                if self._pace is not None and self._pauses:
-                    await self._keep(self._pace)
+                if pace is not None:
+                    await self._pause(pace)
         except _SessionOver as over:
             return over.ending
         finally:
@@ -123,18 +128,43 @@ class Pump:
                 self._source.put_back(*reversed(pieces))
         return _lost(self._source.side)
 
-    async def _keep(self, pace: Pace) -> None:
-        """Read nothing until the pace allows more, or for as long as one may read nothing.
+    async def _hold(self, piece: Piece, pace: Pace) -> None:
+        """Hold what a client sent until nothing is owed, as long as that may be.
 
-        What is read after that, while more is still owed, is as little as can be.
+        Else one message of each of its sessions would pass after each pause, however large. A
+        ping before it has been answered, and one behind it waits. What an upstream sent goes on
+        after the pause: it has to hear its pongs.
         """
+        refused = pace.refuses and isinstance(piece, Message)
+        if not self._from_client or refused or not isinstance(piece, Run | Message):
+            return
+        if pace.wait(trio.current_time()) > 0:
+            await self._flush()
+            await self._wait(pace, _LONGEST_HOLD)
+
+    async def _pause(self, pace: Pace) -> None:
+        """Read nothing while something is owed, for as long as one may read nothing.
+
+        Then as little is read as can be; but what a large message has left is read in large
+        pieces, for it leaves in as many.
+        """
+        wire = self._source.wire
+        wire.receive_bytes = pace.read_bytes
+        owes = self._pauses and await self._wait(pace, _LONGEST_PAUSE)
         self._pauses = False
+        if self._message_open:
+            wire.receive_bytes = RECEIVE_BYTES
+        elif owes:
+            wire.receive_bytes = LEAST_READ
+
+    async def _wait(self, pace: Pace, longest: float) -> bool:
+        """Wait until nothing is owed, and return whether something is after the longest time."""
         now = trio.current_time()
-        until = now + _LONGEST_PAUSE
+        until = now + longest
         while (wait := pace.wait(now)) > 0 and now < until:
             await trio.sleep(min(max(wait, _SHORTEST_PAUSE), _PAUSE_STEP, until - now))
             now = self._source.data_at = trio.current_time()
-        self._source.wire.receive_bytes = LEAST_READ if wait > 0 else pace.read_bytes
+        return wait > 0
 
     async def _relay(self, piece: Piece) -> None:
         match piece:
