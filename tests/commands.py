@@ -5,12 +5,16 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 #: How long any one thing may take on a slow and busy machine, in seconds.
 PATIENCE = 60
+
+#: The command as it is installed for the tests.
+PACKAGE = (sys.executable, "-m", "rt_proxy")
 
 #: A config that needs no key and no network.
 SIMULATOR = """\
@@ -70,11 +74,18 @@ class Output:
 class Command:
     """``rt-proxy`` at work in a folder; leaving the block kills it."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        program: Sequence[str] = PACKAGE,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "rt_proxy", *arguments],
+            [*program, *arguments],
             cwd=folder,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -117,10 +128,17 @@ class Served(Command):
         token: The secret of the token that it made; empty where one was there already.
     """
 
-    def __init__(self, folder: Path, config: str = SIMULATOR) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: str = SIMULATOR,
+        *,
+        program: Sequence[str] = PACKAGE,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.config = folder / "config.toml"
         self.config.write_text(config)
-        super().__init__(folder, "serve")
+        super().__init__(folder, "serve", program=program, env=env)
         try:
             listening = self.stderr.wait_for(r"listening.*?(https?://[^\s\",]+)")
         except BaseException:
@@ -149,7 +167,7 @@ class Served(Command):
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``rt-proxy`` to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "rt_proxy", *arguments],
+        [*PACKAGE, *arguments],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -8,14 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
 import pytest
 import trio
-from commands import PATIENCE, SIMULATOR, Command, Output, run
+from commands import PACKAGE, PATIENCE, SIMULATOR, Command, Output, run
 from conftest import Serve
 from trio.testing import MockClock
 from websockets.sync.client import connect, unix_connect
@@ -276,14 +276,21 @@ class Activated(Command):
         "    os.dup2(100 + index, 3 + index)\n"
         "    os.close(100 + index)\n"
         "os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': str(count)}\n"
-        "os.execv(sys.executable, [sys.executable, '-m', 'rt_proxy', 'serve'])\n"
+        "program = [*sys.argv[2 + count:], 'serve']\n"
+        "os.execv(program[0], program)\n"
     )
 
-    def __init__(self, folder: Path, *sockets: socket.socket) -> None:
+    def __init__(
+        self, folder: Path, *sockets: socket.socket, program: Sequence[str] = PACKAGE
+    ) -> None:
         self.folder = folder
         descriptors = [passed.fileno() for passed in sockets]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", self.STARTER, str(len(sockets)), *map(str, descriptors)],
+            [
+                *(sys.executable, "-c", self.STARTER, str(len(sockets))),
+                *map(str, descriptors),
+                *program,
+            ],
             cwd=folder,
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
