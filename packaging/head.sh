@@ -13,11 +13,16 @@ umask 077
 name=rt-proxy-@KEY@
 self=$0
 user=$(id -u)
+common=${TMPDIR:-/tmp}
 problems=
 
-# Whether a folder is the user's own, so that nobody else can put a program there.
+# Whether a folder is the user's own, so that nobody else can put a program there. Where everybody
+# may write, a link to it is not: who made it can have it lead elsewhere in the next moment.
 is_own() {
-    [ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ]
+    case $1 in
+    "$common"/*) [ ! -L "$1" ] || return 1 ;;
+    esac
+    [ -d "$1" ] && [ -O "$1" ]
 }
 
 # Runs what was unpacked; returns if that is not there.
@@ -89,7 +94,7 @@ folders() {
     elif [ -n "${XDG_CACHE_HOME:-${HOME-}}" ]; then
         echo "${XDG_CACHE_HOME:-$HOME/.cache}/rt-proxy"
     fi
-    echo "${TMPDIR:-/tmp}/rt-proxy-$user"
+    echo "$common/rt-proxy-$user"
 }
 
 old_ifs=$IFS

@@ -429,7 +429,7 @@ def test_units_are_understood(tmp_path: Path) -> None:
     """No fault is found in the units by systemd itself."""
     service = (EXAMPLES / "rt-proxy.service").read_text()
     (tmp_path / "rt-proxy.service").write_text(
-        service.replace("/opt/rt-proxy/bin/rt-proxy", sys.executable)
+        service.replace("/usr/local/bin/rt-proxy", sys.executable)
     )
     shutil.copy(EXAMPLES / "rt-proxy.socket", tmp_path)
     done = subprocess.run(

@@ -356,13 +356,18 @@ def test_another_user(executable: Path, tmp_path: Path) -> None:
 
 
 def test_not_through_a_link(executable: Path, tmp_path: Path) -> None:
-    """A link that somebody put there first is not followed."""
+    """A link that somebody put first where all may write is not followed; elsewhere it is."""
     (tmp_path / "theirs").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "theirs")
-    done = run(executable, "--version", unpack_in=tmp_path / "link")
+    folder = tmp_path / "link"
+    env = {"PATH": os.environ["PATH"], "RT_PROXY_UNPACK_IN": str(folder), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [executable, "--version"], env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "not a folder of your own" in done.stderr
     assert unpacked(tmp_path / "theirs") == []
+    assert run(executable, "--version", unpack_in=folder).returncode == 0
 
 
 @pytest.mark.parametrize(
