@@ -101,13 +101,27 @@ async def test_pieces_put_back_come_first() -> None:
     assert [await leg.read_message() for _ in texts] == [one, two, three]
 
 
-async def test_the_rest_of_a_frame_is_read_in_larger_pieces() -> None:
-    """Where little is to be read at once, more is as long as a frame has not come whole."""
+@pytest.mark.parametrize("size", [100, 1_000, 90_000])
+async def test_the_rest_of_a_frame_is_read_at_once(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where little is to be read at once, the rest of a frame is, and nothing behind it."""
     leg, peer, _ = await make_leg()
-    leg.wire.receive_bytes = 64
-    await peer.send_raw(frame(TEXT, b"x" * 1_000, key=KEY))
-    assert await leg.read_message() is not None
-    assert leg.wire.receive_bytes == 64 * 16
+    leg.read_bytes = 64
+    await peer.send_raw(frame(TEXT, b"x" * size, key=KEY) + frame(TEXT, b"y", key=KEY) * 100)
+    reads: list[int] = []
+    receive = Wire.receive
+
+    async def counted(wire: Wire, most: int) -> bytes:
+        data = await receive(wire, most)
+        reads.append(len(data))
+        return data
+
+    monkeypatch.setattr(Wire, "receive", counted)
+    message = await leg.read_message()
+    assert getattr(message, "payload", None) == b"x" * size
+    assert len(reads) <= 3 + size // 65_536
+    assert sum(reads) < len(frame(TEXT, b"x" * size, key=KEY)) + 64
 
 
 async def test_unread_bytes_come_first() -> None:

@@ -1,6 +1,7 @@
 """Facts about one direction of a session: what goes on, as what, and what ends it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import kit
 import pytest
@@ -59,6 +60,17 @@ class Lane:
     async def run(self) -> None:
         """Run the pump to its end."""
         self.ending = await self.pump.run()
+
+
+class Feeding:
+    """A frame reader whose bytes are counted."""
+
+    def __init__(self, feed: Callable[[bytes], Any], reader: FrameReader) -> None:
+        self.feed = feed
+        self._reader = reader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
 
 
 async def make_lane(
@@ -275,23 +287,25 @@ class TestPace:
         return await make_lane(pace=pace)
 
     async def test_no_longer_than_ten_seconds(self, autojump_clock: MockClock) -> None:
-        """However much is owed, a peer is read again after ten seconds, and then a little."""
+        """However much is owed, an upstream is read again after ten seconds, and then a little."""
         lane = await self.make(1_000, sizes=True)
-        wire = lane.pump._source.wire
+        source = lane.pump._source
+        source.side = Side.UPSTREAM
+        wire = source.wire
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lane.run)
             await lane.client.say(b"x" * 60_000)
             await lane.upstream.receive()
-            assert wire.receive_bytes == 1_000
+            assert source.read_bytes == 1_000
             await trio.sleep(9.9)
             assert wire.receiving_since is None
             await trio.sleep(0.2)
-            assert (wire.receiving_since, wire.receive_bytes) == (10, 64)
+            assert (wire.receiving_since, source.read_bytes) == (10, 64)
             await trio.sleep(60)
             await lane.client.say(b"x")
             await lane.upstream.receive()
             await trio.testing.wait_all_tasks_blocked()
-            assert wire.receive_bytes == 1_000
+            assert source.read_bytes == 1_000
             nursery.cancel_scope.cancel()
 
     async def test_what_is_read_is_slowed_down_too(self, autojump_clock: MockClock) -> None:
@@ -310,7 +324,7 @@ class TestPace:
         lane = await self.make(1)
         await lane.client.close()
         await lane.run()
-        assert lane.pump._source.wire.receive_bytes == 65_536
+        assert lane.pump._source.read_bytes == 65_536
 
     async def test_pings_count(self, autojump_clock: MockClock) -> None:
         """A flood of pings is held to the rate of bytes, though none of them goes on."""
@@ -367,7 +381,85 @@ class TestPace:
             await lane.upstream.receive()
             await lane.client.say(b"y")
             assert await lane.upstream.receive() is not None
-            assert trio.current_time() == pytest.approx(610, abs=1)
+            assert trio.current_time() == pytest.approx(600, abs=1)
+            nursery.cancel_scope.cancel()
+
+    @pytest.mark.parametrize("how", ["close", "gone", "fault"])
+    async def test_its_end_is_seen(self, autojump_clock: MockClock, how: str) -> None:
+        """Where a client leaves that is held what it has said goes on, and nobody waits for it."""
+        lane = await self.make(1, sizes=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            await lane.client.say(b"x" * 5_000)
+            await lane.upstream.receive()
+            await lane.client.say(b"y")
+            await trio.sleep(5)
+            match how:
+                case "close":
+                    await lane.client.close(4000)
+                case "gone":
+                    await trio.aclose_forcefully(lane.client.stream)
+                case _:
+                    await lane.client.send_raw(b"\xff" * 20)
+            held = await lane.upstream.receive()
+        assert held is not None
+        assert held.payload == b"y"
+        assert trio.current_time() == 5
+        assert lane.ending is not None
+
+    async def test_pings_are_answered_while_it_is_held(self, autojump_clock: MockClock) -> None:
+        """A client that pings is not kept waiting, also behind a second of events."""
+        lane = await self.make(100, sizes=True)
+        engine = lane.pump._source._engine = SlowEngine(seconds=0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            await lane.client.say(b"x" * 5_000)
+            await lane.upstream.receive()
+            for _ in range(50):
+                await lane.client.say(b"y" * 600)
+            for _ in range(10):
+                await lane.client.send(PING, b"?")
+            await trio.sleep(2.5)
+            assert len(engine.taken) == 3, "one in a second"
+            nursery.cancel_scope.cancel()
+
+    async def test_no_more_is_read_ahead_than_64_kib(self, autojump_clock: MockClock) -> None:
+        """A client that sends on and on while it is held fills no memory."""
+        lane = await self.make(10, sizes=True)
+        sent = 0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            await lane.client.say(b"x" * 5_000)
+            await lane.upstream.receive()
+            read = lane.pump._source._frames.feed
+            seen = 0
+
+            def counted(data: bytes) -> Any:
+                nonlocal seen
+                seen += len(data)
+                return read(data)
+
+            lane.pump._source._frames = Feeding(counted, lane.pump._source._frames)
+            with trio.move_on_after(60):
+                while sent < 10_000:
+                    await lane.client.say(b"y" * 100)
+                    sent += 1
+            assert 60_000 <= seen <= 67_000
+            nursery.cancel_scope.cancel()
+
+    async def test_small_events_behind_a_large_one(self, autojump_clock: MockClock) -> None:
+        """What follows a large event is not read, and so not passed on, together with it."""
+        lane = await self.make(1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            large = frame(TEXT, b"x" * 90_000, key=KEY)
+            small = frame(TEXT, b"{}", key=KEY) * 3_000
+            nursery.start_soon(lane.client.send_raw, large + small)
+            heard = 0
+            with trio.move_on_after(60):
+                while await lane.upstream.receive_message() is not None:
+                    heard += 1
+            assert 50 <= heard <= 75
             nursery.cancel_scope.cancel()
 
     async def test_what_is_held_is_put_back(self, autojump_clock: MockClock) -> None:

@@ -42,13 +42,11 @@ async def test_pieces() -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "tcp"])
 async def test_no_more_is_read_than_wanted(kind: str) -> None:
-    """``receive_bytes`` bounds what is read at once; the rest is read later."""
+    """A bound holds for what is read at once; the rest is read later."""
     far, near = await kit.stream_pair(kind)
     wire = Wire(near)
     await far.send_all(b"x" * 1_000)
-    wire.receive_bytes = 64
-    assert len(await wire.receive()) == 64
-    wire.receive_bytes = 65_536
+    assert len(await wire.receive(64)) == 64
     assert len(await wire.receive()) == 936
     await far.aclose()
     await wire.cut()

@@ -21,6 +21,7 @@ from rt_proxy.realtime.framerules import (
     LEGAL_FIRST,
     FaultFound,
     extended_length,
+    missing_of,
     read_close,
     too_big,
     violation,
@@ -161,6 +162,15 @@ class FrameReader:
     def mid_frame(self) -> bool:
         """Whether a frame has begun to arrive and is not whole yet."""
         return bool(self._rest) or self._streaming is not None or self._collecting is not None
+
+    @property
+    def missing(self) -> int:
+        """How much of the frame in progress has yet to come, as far as that is known, in bytes."""
+        if self._streaming is not None:
+            return self._streaming.left
+        if self._collecting is not None:
+            return self._collecting.size - len(self._collecting.data)
+        return missing_of(self._rest)
 
     @property
     def broken(self) -> bool:

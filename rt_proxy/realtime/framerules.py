@@ -63,6 +63,19 @@ def extended_length(data: bytes, position: int, length: int) -> int:
     return value
 
 
+def missing_of(start: bytes) -> int:
+    """Return how much a frame lacks of which this is the start, in bytes; 0: not known yet."""
+    if len(start) < 2:
+        return 0
+    size = HEADER_SIZE[start[1]]
+    if len(start) < size:
+        return size - len(start)
+    length = start[1] & 0x7F
+    if length >= 126:
+        length = extended_length(start, 0, length)
+    return size + length - len(start)
+
+
 def what_is_wrong(first: int, second: int, *, must_mask: bool) -> str:
     """Say what is wrong with the first two bytes of a frame."""
     if first & 0x70:

@@ -59,6 +59,7 @@ class Leg:
         wire: The stream.
         data_at: When the last data frame from here had been dealt with, on Trio's clock.
         message_open: A message to this side has begun and its last frame has not gone out.
+        read_bytes: How much is read at once at most, in bytes, beside the rest of a frame.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class Leg:
         "_unread",
         "data_at",
         "message_open",
+        "read_bytes",
         "side",
         "wire",
     )
@@ -100,6 +102,7 @@ class Leg:
         self.wire = wire
         self.data_at = trio.current_time()
         self.message_open = False
+        self.read_bytes = RECEIVE_BYTES
         self._engine = engine
         self._frames = frames
         self._masks = masks
@@ -134,14 +137,18 @@ class Leg:
         while True:
             data, self._unread = self._unread, b""
             if not data:
-                data = await self.wire.receive()
+                data = await self.wire.receive(self._most_to_read())
                 if not data:
                     return ()
             pieces = self._frames.feed(data)
             if pieces:
                 return pieces
-            # Where little is wanted at once, a large frame still is not read in a thousand pieces.
-            self.wire.receive_bytes = min(RECEIVE_BYTES, 2 * self.wire.receive_bytes)
+
+    def _most_to_read(self) -> int:
+        if self.read_bytes >= RECEIVE_BYTES:
+            return RECEIVE_BYTES
+        # The rest of a large frame need not come in a thousand pieces; but nothing behind it.
+        return max(self.read_bytes, min(self._frames.missing, RECEIVE_BYTES))
 
     async def read_message(self) -> Message | Close | Fault | None:
         """Wait for the next message that is to be read; None: the peer is gone.

@@ -4,7 +4,9 @@ There is no queue: a pump does not read on until its send has returned, and that
 is the backpressure. Neighbouring frames that go on untouched leave in one send.
 """
 
-from collections.abc import Callable
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
@@ -21,9 +23,11 @@ from rt_proxy.session.wire import RECEIVE_BYTES
 #: How long a peer is not read at a time, in seconds: it pings every 20 s and wants an answer, and
 #: one that is gone must be noticed.
 _LONGEST_PAUSE = 10.0
-#: What a client sent is not held longer than this for what it owes, in seconds: its death may not
-#: be seen meanwhile.
+#: What a client sent is not held longer than this for what it owes, in seconds: where it has sent
+#: much more its end is not seen meanwhile.
 _LONGEST_HOLD = 600.0
+#: So much is read behind what is held, in bytes.
+_MOST_AHEAD = 65_536
 #: Shorter than this nothing is waited for, in seconds: a rest of a rounding is no time.
 _SHORTEST_PAUSE = 0.001
 #: How often it is noted that the silence is ours, in seconds.
@@ -62,9 +66,9 @@ class Pump:
     __slots__ = (
         "_decide",
         "_message_open",
+        "_next_control_at",
         "_outgoing",
         "_pace",
-        "_pauses",
         "_sink",
         "_source",
         "send_failed",
@@ -91,8 +95,8 @@ class Pump:
         self._sink = sink
         self._decide = decide
         self._pace = pace
-        #: Something has passed since the last pause that is slowed down, and not refused.
-        self._pauses = False
+        #: When the next ping is answered, where something is owed.
+        self._next_control_at = -math.inf
         self._outgoing: list[bytes | memoryview] = []
         self._message_open = False
         self.send_failed = False
@@ -106,65 +110,97 @@ class Pump:
         send was under way: it is for sessions that are over. What was read and
         not looked at is put back, for whoever reads the leg next.
         """
-        pieces: list[Piece] = []
-        wire, pace = self._source.wire, self._pace
+        pieces: deque[Piece] = deque()
+        source, pace = self._source, self._pace
         if pace is not None:
-            wire.receive_bytes = pace.read_bytes
+            source.read_bytes = pace.read_bytes
         try:
-            while pieces := list(await self._source.read()):
-                pieces.reverse()
-                while pieces:  # a large message must not be held while it is being sent
-                    if pace is not None:
-                        await self._hold(pieces[-1], pace)
-                    await self._relay(pieces.pop())
+            while more := await source.read():
+                pieces.extend(more)
+                while pieces:
+                    if pace is not None and self._is_held(pieces[0], pace):
+                        await self._hold(pieces, pace)
+                    # A large message must not be held while it is being sent.
+                    await self._relay(pieces.popleft())
                 await self._flush()
-                if pace is not None:
+                if pace is not None and not self._from_client:
                     await self._pause(pace)
         except _SessionOver as over:
             return over.ending
         finally:
-            wire.receive_bytes = RECEIVE_BYTES
+            source.read_bytes = RECEIVE_BYTES
             if pieces:
-                self._source.put_back(*reversed(pieces))
-        return _lost(self._source.side)
+                source.put_back(*pieces)
+        return _lost(source.side)
 
-    async def _hold(self, piece: Piece, pace: Pace) -> None:
-        """Hold what a client sent until nothing is owed, as long as that may be.
+    def _is_held(self, piece: Piece, pace: Pace) -> bool:
+        """Whether a piece may not go on yet: a client has sent more than its rate allows.
 
-        Else one message of each of its sessions would pass after each pause, however large. A
-        ping before it has been answered, and one behind it waits. What an upstream sent goes on
-        after the pause: it has to hear its pongs.
+        Else one message of each of its sessions would pass after each pause, however large. What
+        an upstream sent goes on after a pause, because it has to hear its pongs.
         """
         refused = pace.refuses and isinstance(piece, Message)
-        if not self._from_client or refused or not isinstance(piece, Run | Message):
-            return
-        if pace.wait(trio.current_time()) > 0:
-            await self._flush()
-            await self._wait(pace, _LONGEST_HOLD)
+        is_data = isinstance(piece, Run | Message) and not refused
+        return is_data and self._from_client and pace.wait(trio.current_time()) > 0
+
+    async def _hold(self, pieces: deque[Piece], pace: Pace) -> None:
+        """Hold what a client sent until nothing is owed, as long as that may be.
+
+        Meanwhile a little more is read, so that its pings are answered, and its end is seen; where
+        it leaves, what it has said goes on at once.
+        """
+        await self._flush()
+        until = trio.current_time() + _LONGEST_HOLD
+        while not isinstance(pieces[-1], Close | Fault):
+            now = self._source.data_at = trio.current_time()
+            wait = pace.wait(now)
+            if (
+                wait <= 0
+                or now >= until
+                or not await self._read_ahead(
+                    pieces, min(now + min(max(wait, _SHORTEST_PAUSE), _PAUSE_STEP), until)
+                )
+            ):
+                return
+
+    async def _read_ahead(self, pieces: deque[Piece], until: float) -> bool:
+        """Read behind what is held until a moment; return False where the peer is gone."""
+        more: Sequence[Piece] | None = None
+        ahead = sum(_size(piece) for piece in pieces) - _size(pieces[0])
+        with trio.move_on_at(until):
+            if ahead >= _MOST_AHEAD:
+                await trio.sleep_forever()
+            more = await self._source.read()
+        if more is None:
+            return True
+        controls = [piece for piece in more if isinstance(piece, Control)]
+        pieces.extend(piece for piece in more if not isinstance(piece, Control))
+        for control in controls:
+            await self._take_control(control)
+        return bool(more)
+
+    async def _take_control(self, control: Control) -> None:
+        """Have a ping answered, at once but where something is owed: then one in a second."""
+        pace = self._pace
+        if pace is not None:
+            now = trio.current_time()
+            if pace.wait(now) > 0:
+                await trio.sleep_until(self._next_control_at)
+                self._next_control_at = trio.current_time() + _PAUSE_STEP
+            pace.take(0, len(control.raw), now)
+        await self._source.take_control(control)
 
     async def _pause(self, pace: Pace) -> None:
         """Read nothing while something is owed, for as long as one may read nothing.
 
-        Then as little is read as can be; but what a large message has left is read in large
-        pieces, for it leaves in as many.
+        What is read after that, while more is still owed, is as little as can be.
         """
-        wire = self._source.wire
-        wire.receive_bytes = pace.read_bytes
-        owes = self._pauses and await self._wait(pace, _LONGEST_PAUSE)
-        self._pauses = False
-        if self._message_open:
-            wire.receive_bytes = RECEIVE_BYTES
-        elif owes:
-            wire.receive_bytes = LEAST_READ
-
-    async def _wait(self, pace: Pace, longest: float) -> bool:
-        """Wait until nothing is owed, and return whether something is after the longest time."""
         now = trio.current_time()
-        until = now + longest
+        until = now + _LONGEST_PAUSE
         while (wait := pace.wait(now)) > 0 and now < until:
             await trio.sleep(min(max(wait, _SHORTEST_PAUSE), _PAUSE_STEP, until - now))
             now = self._source.data_at = trio.current_time()
-        return wait > 0
+        self._source.read_bytes = LEAST_READ if wait > 0 else pace.read_bytes
 
     async def _relay(self, piece: Piece) -> None:
         match piece:
@@ -173,16 +209,14 @@ class Pump:
                 self._message_open = piece.message_open
                 self.tally.events += piece.events
                 if self._pace is not None:
-                    self._slow_down(self._pace, piece.events, len(piece.data))
+                    self._pace.take(piece.events, len(piece.data), trio.current_time())
             case Message():
                 self.tally.events += 1
                 decide = self._decide if self._pace is None else self._decide_at_pace
                 await self._follow(decide(piece.payload), piece)
             case Control():
                 await self._flush()
-                if self._pace is not None:
-                    self._slow_down(self._pace, 0, len(piece.raw))
-                await self._source.take_control(piece)
+                await self._take_control(piece)
             case Close():
                 self._source.note_close(piece)
                 await self._flush()
@@ -192,10 +226,6 @@ class Pump:
                 await self._flush()
                 raise _SessionOver(closing.fault_ending(self._source.side, piece))
 
-    def _slow_down(self, pace: Pace, events: int, size: int) -> None:
-        pace.take(events, size, trio.current_time())
-        self._pauses = True
-
     def _decide_at_pace(self, payload: bytes) -> Verdict:
         """Decide on a message, or refuse it where it comes too fast and that is to be refused."""
         pace, now = self._pace, trio.current_time()
@@ -204,7 +234,6 @@ class Pump:
             if exceeded is not None:
                 return refused_for_rate(payload, exceeded)
             pace.take(1, len(payload), now)
-            self._pauses |= not pace.refuses
         return self._decide(payload)
 
     async def _follow(self, verdict: Verdict, message: Message) -> None:
@@ -252,6 +281,16 @@ class Pump:
     @property
     def _from_client(self) -> bool:
         return self._source.side is Side.CLIENT
+
+
+def _size(piece: Piece) -> int:
+    match piece:
+        case Run():
+            return len(piece.data)
+        case Message():
+            return len(piece.raw)
+        case _:
+            return 0
 
 
 def _lost(side: Side) -> Ending:

@@ -20,13 +20,11 @@ class Wire:
         tainted: A send was interrupted or failed; nothing more may be written.
         sending_since: When the piece now being sent was begun, on Trio's clock; None: no send.
         receiving_since: Since when a task waits for bytes, on Trio's clock; None: nobody reads.
-        receive_bytes: How much is read at once at most, in bytes.
     """
 
     __slots__ = (
         "_lock",
         "_stream",
-        "receive_bytes",
         "receiving_since",
         "sending_since",
         "tainted",
@@ -38,16 +36,15 @@ class Wire:
         self.tainted = False
         self.sending_since: float | None = None
         self.receiving_since: float | None = None
-        self.receive_bytes = RECEIVE_BYTES
 
-    async def receive(self) -> bytes:
-        """Wait for bytes; ``b""`` means that the peer is gone, in whatever way.
+    async def receive(self, most: int = RECEIVE_BYTES) -> bytes:
+        """Wait for bytes, at most so many; ``b""`` means that the peer is gone, in whatever way.
 
         Cancelling is safe: nothing that has arrived is lost.
         """
         self.receiving_since = trio.current_time()
         try:
-            return bytes(await self._stream.receive_some(self.receive_bytes))
+            return bytes(await self._stream.receive_some(most))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
         finally:
