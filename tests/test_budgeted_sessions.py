@@ -405,6 +405,33 @@ class TestWithinAResponse:
             await second[0].close()
             await farewells(*second)
 
+    @pytest.mark.log_says("session ended")
+    @pytest.mark.parametrize("how", ["done", "lost"])
+    async def test_what_has_ended_counts_once(self, autojump_clock: MockClock, how: str) -> None:
+        """A large response that ends cuts off nobody else while half of the budget is left."""
+        async with open_house(hooks=hooks(), usage=NO_RESERVE, still_serves=False) as house:
+            secret = poor(house, budget("4"))
+            others = [await house.open(token=secret) for _ in range(5)]
+            for number, (client, upstream) in enumerate(others):
+                begun = kit.response_created(f"b{number}"), speech(500, f"b{number}")
+                await say_all(upstream, client, *begun)
+            client, upstream = await house.open(token=secret)
+            await say_all(upstream, client, kit.response_created("a"))
+            for _ in range(105):
+                await say_all(upstream, client, speech(1_000, "a"))
+            if how == "done":
+                await say_all(upstream, client, done("a", usage=cost(2_100)))
+                await client.close()
+                await farewells(client, upstream)
+            else:
+                await trio.aclose_forcefully(upstream.stream)
+                await client.farewell()
+            for number, (client, upstream) in enumerate(others):
+                await say_all(upstream, client, done(f"b{number}", usage=cost(10)))
+                await client.close()
+                told, _ = await farewells(client, upstream)
+                assert told.code == 1000
+
     async def test_ten_sessions_of_one_token(self, autojump_clock: MockClock) -> None:
         """The most that is spent too much is what ten responses cost beyond what has passed.
 

@@ -57,6 +57,16 @@ def test_speech() -> None:
     assert of.milliseconds == 4_400
 
 
+def test_faster_than_it_is_spoken() -> None:
+    """Speech that was heard before the upstream told of it counts all the same."""
+    of = hearing(10_000)
+    for begin, end in ((0, 1_000), (2_000, 9_000)):
+        of.note_speech({"audio_start_ms": begin})
+        of.note_speech({"audio_end_ms": end})
+        of.note_committed()
+    assert of.milliseconds == 8_000
+
+
 def test_speech_that_goes_on() -> None:
     """Where it is committed in the midst of speech it counts from the beginning of that on."""
     of = hearing(60_000)

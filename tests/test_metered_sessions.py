@@ -191,6 +191,20 @@ class TestUnfinished:
             assert (told.code, trio.current_time()) == (1000, 0)
             await upstream.farewell()
 
+    async def test_audio_whose_type_stands_last(self, autojump_clock: MockClock) -> None:
+        """Audio of the client counts in whatever order the members of its event stand."""
+        records: list[UsageRecord] = []
+        async with open_house(hooks=hooks(records), timeouts={"usage": 0}) as house:
+            client, upstream = await house.open()
+            audio = json.dumps({"audio": "A" * 640_000, "type": "input_audio_buffer.append"})
+            await client.send(TEXT, audio.encode())
+            await upstream.hear()
+            committed = {"type": "input_audio_buffer.committed", "item_id": "item_1"}
+            await say_all(upstream, client, committed, kit.response_created())
+            await client.close()
+            await upstream.farewell()
+            assert [record.tokens for record in records] == [Tokens(audio_in=100)]
+
     async def test_the_upstream_says_nothing(self, autojump_clock: MockClock) -> None:
         """After ``timeouts.usage`` what it cost is estimated from what passed, and marked so."""
         records: list[UsageRecord] = []

@@ -39,7 +39,7 @@ class TestResponses:
     def test_what_was_reported(self, status: str) -> None:
         """Whatever its end, what the upstream reported counts, to the last token."""
         meter = Meter()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         metered = meter.note_done(done(status=status))
         assert metered == Metered("response", "r1", Reported(TOKENS), status=status)
         assert not meter.is_active
@@ -55,8 +55,8 @@ class TestResponses:
     def test_in_and_out_of_band(self) -> None:
         """Responses at the same time count each, whatever conversation they belong to."""
         meter = Meter()
-        meter.note_created("in")
-        meter.note_created("out")
+        meter.note_created({"id": "in"})
+        meter.note_created({"id": "out"})
         first = meter.note_done(done("out", conversation_id=None))
         second = meter.note_done(done("in", conversation_id="conv_1"))
         assert [one and one.upstream_id for one in (first, second)] == ["out", "in"]
@@ -65,7 +65,7 @@ class TestResponses:
         """A response that nobody saw begin counts all the same, and its late beginning is none."""
         meter = Meter()
         assert meter.note_done(done()) is not None
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         assert not meter.is_active
         assert meter.unfinished() == []
 
@@ -80,7 +80,7 @@ class TestResponses:
     def test_the_end_of_the_only_one(self) -> None:
         """An end without an id is that of the only response in progress."""
         meter = Meter()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         metered = meter.note_done(done(None))
         assert metered is not None
         assert metered.reported.tokens == TOKENS
@@ -89,7 +89,7 @@ class TestResponses:
     def test_failed_and_silent(self) -> None:
         """One that failed, said nothing and reports nothing has cost nothing: no guess."""
         meter = Meter()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         metered = meter.note_done(done(status="failed", usage=None))
         assert metered is not None
         assert metered.reported == Reported(Tokens())
@@ -99,7 +99,7 @@ class TestResponses:
     def test_no_usage_in_the_end(self, status: str, usage: object) -> None:
         """One whose end came without a usage is estimated from what passed."""
         meter = Meter()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         meter.spoken.note(speech(1_000))
         metered = meter.note_done(done(status=status, usage=usage))
         assert metered is not None
@@ -117,8 +117,8 @@ class TestResponses:
         """An upstream that begins responses and ends none takes no more memory than for 256."""
         meter = Meter()
         for number in range(1_000):
-            meter.note_created(f"r{number}")
-        meter.note_created("r" * 300)
+            meter.note_created({"id": f"r{number}"})
+        meter.note_created({"id": "r" * 300})
         assert len(list(meter.active)) == 256
 
 
@@ -128,7 +128,7 @@ class TestEstimates:
     def test_speech(self) -> None:
         """A second of PCM is twenty tokens."""
         meter = Meter()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         meter.spoken.note(speech(1_000))
         assert estimate(meter) == Tokens(audio_out=20)
 
@@ -143,7 +143,7 @@ class TestEstimates:
         """A second of G.711 is as many, although it is a sixth of the bytes."""
         meter = Meter()
         meter.note_session(session)
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         meter.spoken.note(speech(1_000, bytes_per_millisecond=8))
         assert estimate(meter) == Tokens(audio_out=20)
 
@@ -152,14 +152,14 @@ class TestEstimates:
         meter = Meter()
         meter.note_session({"output_audio_format": "g711_ulaw"})
         meter.note_session({"audio": None, "voice": "alloy"})
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         meter.spoken.note(speech(1_000, bytes_per_millisecond=8))
         assert estimate(meter) == Tokens(audio_out=20)
 
     def test_text(self) -> None:
         """Four characters are a token, begun ones included."""
         meter = Meter()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         meter.written.note(9)
         assert estimate(meter) == Tokens(text_out=3)
 
@@ -168,7 +168,7 @@ class TestEstimates:
         meter = Meter()
         meter.hearing.heard.note(speech(1_000))
         meter.hearing.note_committed()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         assert estimate(meter) == Tokens(audio_in=10)
 
     def test_what_was_said_before(self) -> None:
@@ -179,7 +179,7 @@ class TestEstimates:
         meter.note_done(done("r1"))
         meter.hearing.heard.note(speech(1_000))
         meter.hearing.note_committed()
-        meter.note_created("r2")
+        meter.note_created({"id": "r2"})
         assert estimate(meter) == Tokens(text_in=55 + 30, text_cached_in=64, audio_in=13 + 91 + 10)
 
     def test_what_was_said_while_it_spoke(self) -> None:
@@ -187,33 +187,44 @@ class TestEstimates:
         meter = Meter()
         meter.hearing.heard.note(speech(5_000))
         meter.hearing.note_committed()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         meter.hearing.heard.note(speech(1_000))
         meter.hearing.note_committed()
         meter.note_done(done("r1"))
-        meter.note_created("r2")
+        meter.note_created({"id": "r2"})
         assert estimate(meter).audio_in == 13 + 91 + 10
 
     def test_an_open_microphone(self) -> None:
         """What nobody has committed is given to no response."""
         meter = Meter()
         meter.hearing.heard.note(speech(60_000))
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         assert estimate(meter) == Tokens()
 
     def test_a_response_beside_the_conversation_changes_no_context(self) -> None:
         """What was out of band is not given to the next response."""
         meter = Meter()
         meter.note_done(done("r1", conversation_id=None))
-        meter.note_created("r2")
+        meter.note_created({"id": "r2"})
         assert estimate(meter) == Tokens()
+
+    def test_a_response_beside_the_conversation_is_given_nothing_of_it(self) -> None:
+        """It is held for what it says alone, however long the conversation is."""
+        meter = Meter()
+        meter.hearing.heard.note(speech(5_000))
+        meter.hearing.note_committed()
+        meter.note_created({"id": "r1", "conversation_id": None})
+        assert meter.in_progress() == Tokens()
+        meter.note_done(done("r1", conversation_id=None))
+        meter.note_created({"id": "r2", "conversation_id": "conv_1"})
+        assert estimate(meter) == Tokens(audio_in=50)
 
     def test_each_its_own(self) -> None:
         """What passed is laid to the response that was the latest when it passed."""
         meter = Meter()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         meter.spoken.note(speech(1_000))
-        meter.note_created("r2")
+        meter.note_created({"id": "r2"})
         meter.spoken.note(speech(2_000))
         meter.note_done(done("r2", conversation_id=None))
         meter.spoken.note(speech(500))
@@ -222,10 +233,10 @@ class TestEstimates:
     def test_what_passed_before_is_not_its_own(self) -> None:
         """Audio of a response that is over counts for no other one."""
         meter = Meter()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         meter.spoken.note(speech(9_000))
         meter.note_done(done("r1", usage=None, conversation_id=None))
-        meter.note_created("r2")
+        meter.note_created({"id": "r2"})
         assert estimate(meter) == Tokens()
 
     def test_what_came_together_with_the_beginning(self) -> None:
@@ -233,7 +244,7 @@ class TestEstimates:
         meter = Meter()
         meter.spoken.note(speech(1_000))
         assert meter.in_progress() == Tokens()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         assert meter.in_progress() == Tokens(audio_out=20)
         meter.spoken.note(speech(1_000))
         assert estimate(meter) == Tokens(audio_out=40)
@@ -241,17 +252,17 @@ class TestEstimates:
     def test_while_it_goes_on(self) -> None:
         """The estimate of all that is in progress grows, and asking changes nothing."""
         meter = Meter()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         meter.spoken.note(speech(1_000))
         assert meter.in_progress() == meter.in_progress() == Tokens(audio_out=20)
-        meter.note_created("r2")
+        meter.note_created({"id": "r2"})
         meter.written.note(40)
         assert meter.in_progress() == Tokens(audio_out=20, text_out=10)
 
     def test_unfinished_once(self) -> None:
         """An estimate is made once; a usage that comes after it counts no more."""
         meter = Meter()
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         [metered] = meter.unfinished()
         assert (metered.upstream_id, metered.status) == ("r1", "unfinished")
         assert meter.unfinished() == []
@@ -272,7 +283,7 @@ class TestSteps:
             return 10
 
         meter.watch(look)
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         for _ in range(20):
             meter.spoken.note(speech(100))
         assert [tokens.audio_out for tokens in calls] == [2, 12, 22, 32]
@@ -287,7 +298,7 @@ class TestSteps:
             return 5 * len(calls)
 
         meter.watch(look)
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         for _ in range(10):
             meter.written.note(8)
         assert [tokens.text_out for tokens in calls] == [2, 8, 18]
@@ -304,7 +315,7 @@ class TestSteps:
 
         meter.look()
         meter.watch(look)
-        meter.note_created("r1")
+        meter.note_created({"id": "r1"})
         meter.look()
         meter.look()
         for _ in range(3):
@@ -382,8 +393,7 @@ def test_never_raises(events: list[tuple[str, dict[str, Any]]]) -> None:
         meter.spoken.note(100)
         match kind:
             case "created":
-                id_ = thing.get("id")
-                meter.note_created(id_ if isinstance(id_, str) else None)
+                meter.note_created(thing)
             case "done":
                 metered.append(meter.note_done(thing))
             case "transcribed":

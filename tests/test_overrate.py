@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from rt_proxy.realtime.conversation import Answer, Forward
 from rt_proxy.realtime.frames import Splice
 from rt_proxy.realtime.gauge import Gauge
-from rt_proxy.realtime.overrate import counting_all, reading_all, refused_for_rate
+from rt_proxy.realtime.overrate import reading_all, refused_for_rate
 from rt_proxy.realtime.peek import Lanes
 
 
@@ -52,17 +51,3 @@ def test_an_event_without_an_id(payload: bytes) -> None:
     """What has no id, or one that would take long to find or to tell, is refused without it."""
     event = json.loads(refused_for_rate(payload, "it").payload)
     assert event["error"]["event_id"] is None
-
-
-def test_counting_all() -> None:
-    """What is read and goes on is counted as if it had passed unread; what does not is not."""
-    gauge, verdicts = Gauge(b""), [Forward(), Forward(), Answer(b"")]
-    lanes = Lanes()
-    lanes.lay([], counted={"counted": gauge})
-    payload = b'{"type":"counted","x":"AAAA"}'
-    decide = counting_all(lanes, lambda _payload: verdicts.pop(0))
-    assert isinstance(decide(payload), Forward)
-    assert gauge.amount == len(payload) - 2
-    assert isinstance(decide(b'{"type":"other"}'), Forward)
-    assert isinstance(decide(payload), Answer)
-    assert gauge.amount == len(payload) - 2

@@ -279,6 +279,26 @@ class TestTrouble:
 class TestTwoProcesses:
     """Two may write to one ledger."""
 
+    async def test_told_of_it_after_a_lock(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What another process wrote while it held the lock is not missed."""
+        monkeypatch.setattr(schema, "_BUSY", 0.05)
+        first, second = await SqliteLedger.open(path), await SqliteLedger.open(path)
+        await second.write([record("r0")])
+        assert await first.others_wrote()
+        assert not await first.others_wrote()
+        assert second._connection is not None
+        second._connection.execute("BEGIN IMMEDIATE")
+        second._connection.execute("UPDATE usage SET id = id + 1")
+        with pytest.raises(LedgerError, match="locked"):
+            await first.write([record("r1")])
+        second._connection.execute("COMMIT")
+        assert await first.others_wrote()
+        assert not await first.others_wrote()
+        for ledger in (first, second):
+            await ledger.aclose()
+
     async def test_told_of_each_other(self, path: Path) -> None:
         """Each sees that the other one has written, once, and never takes itself for it."""
         first, second = await SqliteLedger.open(path), await SqliteLedger.open(path)

@@ -188,7 +188,8 @@ class Gate:
             return
         token = authenticate(hello.credential, house.tokens, datetime.now(UTC))
         if isinstance(token, Token):
-            await look_up_budgets(house, token)
+            # The present budget, whatever it was when this visitor connected.
+            await look_up_budgets(self._house(), token)
         dialect = None if hello.dialect is None else hello.dialect.value
         visit.record = attrs.evolve(visit.record, model=hello.model, dialect=dialect)
         ticket = self._decide(visit, opened.head, hello, place)

@@ -39,6 +39,7 @@ _TYPE_BYTES = 1_024
 _INTRICATE = "The event has too many members and elements to be read; send less of them."
 _UNREADABLE = "The event is no JSON object that can be read."
 
+_APPEND = b"input_audio_buffer.append"
 #: An upstream's id of the session that is longer than this is not kept, in characters.
 _LONGEST_ID = 256
 
@@ -221,6 +222,8 @@ class Conversation:
 
     def on_client(self, payload: bytes) -> Verdict:
         """Decide on a message from the client: the edit lane."""
+        if self._is_metered and _APPEND in payload:  # it hides its type, and is audio all the same
+            self._meter.hearing.heard.note(len(payload))
         if b"\\" not in payload and not any(kind in payload for kind in self._client_marks):
             # Without one of them to the letter, and without escapes, it can be of no edited type.
             return _FORWARD
@@ -288,7 +291,7 @@ class Conversation:
         self._client_events = EDITED_CLIENT_EVENTS | from_client
         self._client_marks = tuple(kind.encode() for kind in self._client_events)
         must_be_read = EDITED_CLIENT_EVENTS - _SMALL_CLIENT_EVENTS
-        heard = {"input_audio_buffer.append": self._meter.hearing.heard} if self._is_metered else {}
+        heard = {_APPEND.decode(): self._meter.hearing.heard} if self._is_metered else {}
         self.client_lanes.lay(must_be_read, small=self._client_events - must_be_read, counted=heard)
         must_be_followed = WATCHED_UPSTREAM_EVENTS - _SMALL_UPSTREAM_EVENTS
         large = _LARGE_UPSTREAM_EVENTS & from_upstream
@@ -353,7 +356,7 @@ class Conversation:
             case "conversation.item.input_audio_transcription.failed":
                 self._transcriptions.note_ended(text_at(event, "item_id"))
             case "response.created":
-                self._meter.note_created(text_at(event, "response", "id"))
+                self._meter.note_created(object_at(event, "response"))
             case "response.done" if response := object_at(event, "response"):
                 metered = self._meter.note_done(response)
                 self._note_metered(metered)

@@ -25,10 +25,14 @@ class Hearing:
         self.heard = Gauge(b"")
         self.characters_per_millisecond = characters_per_millisecond
         self.milliseconds = 0.0
-        #: Since when the audio is in the upstream's buffer, as an amount of ``heard``.
-        self._buffered_since = 0
+        #: From where on the audio is in the upstream's buffer, from the first audio on, in ms.
+        self._buffered_from = 0.0
         #: When speech has begun in the buffer, and ended, from the first audio of the session on.
         self._speech: tuple[int | None, int | None] = (None, None)
+
+    @property
+    def _heard_milliseconds(self) -> float:
+        return self.heard.amount / self.characters_per_millisecond
 
     def note_speech(self, event: dict[str, Any]) -> None:
         """Note where speech begins or ends in the audio, as the upstream has found it."""
@@ -42,20 +46,21 @@ class Hearing:
     def note_committed(self) -> None:
         """Note that what is in the buffer has become an item of the conversation.
 
-        No more of it is believed to be speech than was heard.
+        No more of it is believed to be speech than was heard. What was heard behind the end of
+        the speech stays in the buffer.
         """
-        rate = self.characters_per_millisecond
-        buffered = (self.heard.amount - self._buffered_since) / rate
         begin, end = self._speech
-        if begin is not None:
-            until = self.heard.amount / rate if end is None else end
-            buffered = min(buffered, max(0.0, until - begin))
-        self.milliseconds += buffered
-        self.note_cleared()
+        until = self._heard_milliseconds
+        if begin is not None and end is not None:
+            until = min(until, end)
+        since = self._buffered_from if begin is None else max(self._buffered_from, begin)
+        self.milliseconds += max(0.0, until - since)
+        self._buffered_from = max(self._buffered_from, until)
+        self._speech = (None, None)
 
     def note_cleared(self) -> None:
         """Note that the buffer is empty."""
-        self._buffered_since = self.heard.amount
+        self._buffered_from = self._heard_milliseconds
         self._speech = (None, None)
 
     def note_given(self, milliseconds: float) -> None:

@@ -151,14 +151,17 @@ class Meter:
             if (name := text_at(session, *path)) is not None:
                 self.hearing.characters_per_millisecond = _rate_of(name)
 
-    def note_created(self, response_id: str | None) -> None:
-        """Note that a response has begun."""
+    def note_created(self, response: Mapping[str, Any]) -> None:
+        """Note that a response has begun; one beside the conversation is given nothing of it."""
         self._attribute()
+        response_id = text_at(response, "id")
         if response_id is None or response_id in self._active or response_id in self._done:
             return
         if len(response_id) <= _LONGEST_ID and len(self._active) < _ACTIVE_RESPONSES:
-            heard = self.hearing.milliseconds
-            given = self._context + Tokens(audio_in=round(heard / _HEARD_MILLISECONDS))
+            heard = 0.0 if _is_beside(response) else self.hearing.milliseconds
+            given = Tokens(audio_in=round(heard / _HEARD_MILLISECONDS))
+            if not _is_beside(response):
+                given += self._context
             self._active[response_id] = _Response(given, heard)
 
     def note_done(self, response: Mapping[str, Any]) -> Metered | None:
@@ -170,7 +173,7 @@ class Meter:
         self._done.keep(response_id)
         open_one = self._active.pop(response_id or "", None)
         reported = self._reported(response, open_one)
-        if not ("conversation_id" in response and response["conversation_id"] is None):
+        if not _is_beside(response):
             self._context = _context_after(reported.tokens)
             # What was committed while it spoke is given to the next one only.
             self.hearing.note_given(math.inf if open_one is None else open_one.milliseconds_given)
@@ -253,6 +256,11 @@ class Meter:
         spoken = response.speech_characters / self._speech_rate / _SPEECH_MILLISECONDS
         written = response.text_characters / _TEXT_CHARACTERS
         return response.given + Tokens(text_out=math.ceil(written), audio_out=round(spoken))
+
+
+def _is_beside(response: Mapping[str, Any]) -> bool:
+    """Whether a response is out of band: given what its request has, or nothing."""
+    return "conversation_id" in response and response["conversation_id"] is None
 
 
 def _context_after(tokens: Tokens) -> Tokens:

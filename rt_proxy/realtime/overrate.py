@@ -3,10 +3,8 @@
 Pure. To be refused an event must be read, so that one alone can be left out and its id be told.
 """
 
-from collections.abc import Callable
-
-from rt_proxy.realtime.conversation import Answer, Forward, Verdict
-from rt_proxy.realtime.framereader import PEEK_BYTES, NeedsReading, Reads
+from rt_proxy.realtime.conversation import Answer
+from rt_proxy.realtime.framereader import NeedsReading, Reads
 from rt_proxy.realtime.gauge import Gauge
 from rt_proxy.realtime.jsontext import is_intricate, parse_object
 from rt_proxy.realtime.looks import text_at
@@ -26,26 +24,6 @@ def reading_all(lanes: NeedsReading) -> NeedsReading:
         return "small" if reads is False or isinstance(reads, Gauge) else reads
 
     return rule
-
-
-def counting_all(
-    lanes: NeedsReading, decide: Callable[[bytes], Verdict]
-) -> Callable[[bytes], Verdict]:
-    """Return a decision that counts what goes on as it would be counted where it passes unread.
-
-    Args:
-        lanes: The lanes as they would be.
-        decide: What happens to a message that is read.
-    """
-
-    def decide_and_count(payload: bytes) -> Verdict:
-        gauge = lanes(payload[:PEEK_BYTES], True)
-        verdict = decide(payload)
-        if isinstance(gauge, Gauge) and isinstance(verdict, Forward):
-            gauge.note_frame(payload, 0, len(payload))
-        return verdict
-
-    return decide_and_count
 
 
 def refused_for_rate(payload: bytes, limit: str) -> Answer:

@@ -10,7 +10,7 @@ record is made before the last goodbye.
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import trio
@@ -19,7 +19,7 @@ from rt_proxy.realtime import closing
 from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.realtime.conversation import Conversation, Verdict
 from rt_proxy.realtime.frames import Close, Control, Fault, Message
-from rt_proxy.realtime.overrate import counting_all
+from rt_proxy.realtime.metering import Metered
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.pace import Pace
 from rt_proxy.session.pump import Pump
@@ -78,8 +78,6 @@ class Session:
             decide = self._on_client
             conversation.watch_progress(self._look_at_budgets)
             bill.watch_scarcity(conversation.look_at_progress)
-        if client_pace is not None and client_pace.refuses:
-            decide = counting_all(conversation.client_lanes, decide)
         self._up = Pump(client, upstream, decide, client_pace)
         self._down = Pump(upstream, client, self._on_upstream, upstream_pace)
         self._response_ended_at = trio.current_time()
@@ -156,15 +154,21 @@ class Session:
         bill = self._bill
         if bill is None:
             return
-        conversation = self._conversation
-        transcribed = False
-        for metered in conversation.take_metered():
-            bill.note(metered, conversation.upstream_model, conversation.upstream_session_id)
-            transcribed |= metered.kind == "transcription"
+        metered = self._conversation.take_metered()
+        self._put_on_bill(bill, metered)
         if bill.has_budgets:
-            conversation.look_at_progress()
+            self._conversation.look_at_progress()
+            transcribed = any(one.kind == "transcription" for one in metered)
             if transcribed and bill.is_over():
                 self.end(closing.BUDGET_SPENT)
+
+    def _put_on_bill(self, bill: Bill, metered: Sequence[Metered]) -> None:
+        """Put on the bill what has ended, which is then in progress no more: it counts once."""
+        conversation = self._conversation
+        if metered and bill.has_budgets:
+            bill.note_in_progress(conversation.in_progress(), conversation.upstream_model)
+        for one in metered:
+            bill.note(one, conversation.upstream_model, conversation.upstream_session_id)
 
     def _look_at_budgets(self) -> int:
         """Hold what responses have taken, and end the session where a budget is spent.
@@ -191,12 +195,7 @@ class Session:
     def _report(self, ending: Ending, report: Callable[[Ending], None]) -> None:
         """Close the bill and have the record made; nothing is awaited."""
         if self._bill is not None:
-            for metered in self._conversation.take_unfinished():
-                self._bill.note(
-                    metered,
-                    self._conversation.upstream_model,
-                    self._conversation.upstream_session_id,
-                )
+            self._put_on_bill(self._bill, self._conversation.take_unfinished())
             self._bill.close()
         report(ending)
 

@@ -6,6 +6,7 @@ in here but what it spent.
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -64,7 +65,8 @@ class Books:
         self._clock = clock
         #: By the id of the token; None: the account of the whole proxy.
         self._accounts: dict[str | None, Account] = {}
-        self._looking_up = trio.Lock()
+        #: One for each account, which notes what is spent while it is looked up.
+        self._looking_up: defaultdict[str | None, trio.Lock] = defaultdict(trio.Lock)
         #: The accounts whose past could not be read when it was tried last.
         self._unread: set[str | None] = set()
         self._unknown_prices = UnknownPrices()
@@ -74,8 +76,8 @@ class Books:
     ) -> None:
         """Take up a budget as it is now, and look up what has been spent of it.
 
-        Where the ledger cannot be read, only what was spent since the start counts, until it
-        can. Cancelling is safe: the next one looks it up.
+        Where the ledger cannot be read, only what is spent from now on counts, until it can;
+        ``keep_current`` tries that. Cancelling is safe: the next one looks it up.
 
         Args:
             token_id: The token; None: the budget is of the whole proxy.
@@ -86,20 +88,21 @@ class Books:
         if self._is_prepared(token_id, budget, zone):
             await trio.lowlevel.checkpoint()
             return
-        async with self._looking_up:  # one at a time, for an account notes what is spent meanwhile
+        async with self._looking_up[token_id]:
             account = self._accounts.get(token_id)
             if account is None:
                 account = self._accounts[token_id] = Account(owner, budget or _UNLIMITED, zone)
             # Where it was taken away its sessions stay in it, and a budget may come again.
             account.redefine(budget or _UNLIMITED, zone)
-            if self._is_unknown(account):
+            if self._is_unknown(account) and token_id not in self._unread:
                 await self._look_up(token_id, account)
 
     def _is_prepared(self, token_id: str | None, budget: Budget | None, zone: str) -> bool:
         account = self._accounts.get(token_id)
         if account is None:
             return budget is None
-        return account.is_of(budget or _UNLIMITED, zone) and not self._is_unknown(account)
+        is_looked_up = token_id in self._unread or not self._is_unknown(account)
+        return account.is_of(budget or _UNLIMITED, zone) and is_looked_up
 
     def _is_unknown(self, account: Account) -> bool:
         return account.budget is not _UNLIMITED and not account.is_known(self._clock())
@@ -167,9 +170,9 @@ class Books:
                     "another process writes to the usage ledger too; each holds its budgets with "
                     "what it knows, up to a second late"
                 )
-            async with self._looking_up:
-                for token_id, account in tuple(self._accounts.items()):
-                    if is_stale or self._is_unknown(account):
+            for token_id, account in tuple(self._accounts.items()):
+                if is_stale or token_id in self._unread or self._is_unknown(account):
+                    async with self._looking_up[token_id]:
                         await self._look_up(token_id, account)
 
     def _of(self, token_id: str) -> tuple[Account, ...]:

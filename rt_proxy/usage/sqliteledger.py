@@ -56,7 +56,9 @@ class SqliteLedger:
         self._limiter = trio.CapacityLimiter(1)
         self._connection: sqlite3.Connection | None = None
         self._inode: tuple[int, int] = (0, 0)
-        self._data_version = 0
+        #: The last row that we know of: a later one is somebody else's.
+        self._last_row = 0
+        self._others_wrote = False
         self._next_forgetting = 0.0
 
     @classmethod
@@ -90,9 +92,12 @@ class SqliteLedger:
 
         def write(connection: sqlite3.Connection) -> bool:
             connection.execute("BEGIN IMMEDIATE")
+            self._note_others(connection)
             connection.executemany(_INSERT, rows)
             is_all_forgotten = not forgets or self._forget(connection)
+            last_row = _last_row(connection)
             connection.execute("COMMIT")
+            self._last_row = last_row
             return is_all_forgotten
 
         if await self._call(write) and forgets:
@@ -118,11 +123,16 @@ class SqliteLedger:
         """
 
         def look(connection: sqlite3.Connection) -> bool:
-            before = self._data_version
-            self._data_version = _data_version(connection)
-            return self._data_version != before
+            self._note_others(connection)
+            wrote, self._others_wrote = self._others_wrote, False
+            return wrote
 
         return await self._call(look)
+
+    def _note_others(self, connection: sqlite3.Connection) -> None:
+        last_row = _last_row(connection)
+        self._others_wrote |= last_row != self._last_row
+        self._last_row = last_row
 
     async def aclose(self) -> None:
         """Put everything into the one file, and close it; the next call opens it again.
@@ -150,9 +160,11 @@ class SqliteLedger:
             return self._connection
         if self._connection is not None:
             self._leave(self._connection)
+        inode, self._inode = self._inode, (0, 0)
         self._connection = open_to_write(self._path)
         self._inode = _inode(self._path)
-        self._data_version = _data_version(self._connection)
+        if self._inode != inode:  # what is in it already is looked up where it is wanted
+            self._last_row = _last_row(self._connection)
         return self._connection
 
     def _leave(self, connection: sqlite3.Connection) -> None:
@@ -197,7 +209,9 @@ class SqliteLedger:
                 return False
             connection.execute("BEGIN IMMEDIATE")
             is_all_forgotten = self._forget(connection)
+            last_row = _last_row(connection)
             connection.execute("COMMIT")
+            self._last_row = last_row
             return is_all_forgotten
 
         if await self._call(forget):
@@ -240,8 +254,8 @@ def _storable(value: object) -> object:
             return value
 
 
-def _data_version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+def _last_row(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(id), 0) FROM usage").fetchone()[0])
 
 
 def _inode(path: Path) -> tuple[int, int]:
