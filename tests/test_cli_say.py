@@ -1,11 +1,13 @@
 """The command `say`: what it prints, where, what it saves, and its exit status."""
 
 import array
+import json
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import wave
 from pathlib import Path
 
@@ -201,13 +203,28 @@ def test_controls_do_not_reach_the_terminal(simulated: Served) -> None:
     assert result.stdout == ("You said: \\x1b[31mred\\x07\\x9b2J \\u202eback\\u2069 naïve 🙂\n")
 
 
-def test_controls_in_a_problem(simulated: Served) -> None:
+def test_controls_in_a_problem() -> None:
     """A server's words stay in their line, and cannot act on a terminal."""
-    result = run(simulated, "Hello", "--model", "a\x1b[2J\nb")
+    body = json.dumps({"error": {"code": "a\x9bb", "message": "a\x1b[2J\nb"}})
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                head = f"HTTP/1.1 400 Bad Request\r\nContent-Length: {len(body)}\r\n\r\n"
+                connection.sendall((head + body).encode())
+
+        server = threading.Thread(target=answer)
+        server.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        result = CliRunner().invoke(say, ["Hello", "--url", url])
+        server.join(PATIENCE)
 
     assert result.exit_code == 1
-    assert "\x1b" not in result.stderr
-    assert len(result.stderr.splitlines()) == 2
+    assert r"\x1b[2J" in result.stderr
+    assert not {"\x1b", "\x9b"} & set(result.stderr)
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("how", ["file", "stdin", "option"])

@@ -21,6 +21,10 @@ RUN = (
     ".venv/bin/rt-proxy serve --config examples/config.toml"
 )
 TEST = "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest"
+BUILD = (
+    "python3 -m venv .venv && .venv/bin/pip install '.[executable]' && "
+    ".venv/bin/python packaging/build.py"
+)
 URL = "http://127.0.0.1:8080/v1"
 PAGES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
 
@@ -55,6 +59,7 @@ def test_commands_work_as_typed(tmp_path: Path) -> None:
         for part in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)[2:]
         for line in part.splitlines()
     ]
+    lines.remove(BUILD)  # the tests of the executable build it
     commands = [line for line in lines if line.startswith(("token ", "init ", "check "))]
 
     assert len(lines) - len(commands) == 2, "all but `say` and `serve`"
