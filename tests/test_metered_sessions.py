@@ -191,6 +191,27 @@ class TestUnfinished:
             assert (told.code, trio.current_time()) == (1000, 0)
             await upstream.farewell()
 
+    async def test_a_transcription_is_waited_for(self, autojump_clock: MockClock) -> None:
+        """A client that leaves before it is told what it said pays for it all the same."""
+        records: list[UsageRecord] = []
+        async with open_house(hooks=hooks(records)) as house:
+            client, upstream = await house.open()
+            await say_all(
+                upstream,
+                client,
+                TestTranscriptions.updated("gpt-4o-transcribe"),
+                {"type": "input_audio_buffer.committed", "item_id": "item_1"},
+            )
+            await client.close()
+            assert (await client.farewell()).code == 1000
+            await trio.sleep(1)
+            usage = {"type": "tokens", "input_tokens": 17, "output_tokens": 9}
+            await upstream.say(TestTranscriptions.completed("item_1", **usage))
+            told = await upstream.farewell()
+            assert (told.events, trio.current_time()) == ([], pytest.approx(1))
+            await house.record()
+            assert [record.tokens for record in records] == [Tokens(audio_in=17, text_out=9)]
+
     async def test_audio_whose_type_stands_last(self, autojump_clock: MockClock) -> None:
         """Audio of the client counts in whatever order the members of its event stand."""
         records: list[UsageRecord] = []

@@ -161,6 +161,11 @@ class Conversation:
         return self._meter.is_active
 
     @property
+    def owes_usage(self) -> bool:
+        """Whether the upstream has yet to tell what a response or a transcription cost."""
+        return self._meter.is_active or self._transcriptions.is_waited_for
+
+    @property
     def upstream_model(self) -> str | None:
         """The model by the upstream's name, as it has shown it, or else as it was asked for."""
         return self._model.shown

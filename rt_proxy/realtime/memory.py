@@ -16,6 +16,9 @@ class Memory:
     def __contains__(self, key: str | None) -> bool:
         return key in self._texts
 
+    def __len__(self) -> int:
+        return len(self._texts)
+
     def keep(self, key: str | None, text: str = "") -> None:
         """Remember a text by a key; the oldest is forgotten for it, and what is too long."""
         if key is None or len(key) + len(text) > _LONGEST_REMEMBERED:

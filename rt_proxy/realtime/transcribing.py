@@ -30,6 +30,11 @@ class Transcriptions:
         """
         return self._models.get(item_id) or self._model
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether an item has been committed whose transcription has not ended."""
+        return bool(self._models)
+
     def note_session(self, session: dict[str, Any]) -> None:
         """Note what transcribes from now on; a session that does not say it changes nothing."""
         for *above, name in _PLACES:

@@ -187,10 +187,10 @@ class Session:
         return bill.tokens_until_look()
 
     def _owes_usage(self, ending: Ending) -> bool:
-        """Whether the upstream may yet tell what a response cost that is cut off."""
+        """Whether the upstream may yet tell what something cost that is cut off."""
         is_there = ending.side is not Side.UPSTREAM and not self._upstream.wire.tainted
         wanted = self._bill is not None and self._timeouts.usage > 0
-        return wanted and is_there and self.response_in_progress
+        return wanted and is_there and self._conversation.owes_usage
 
     def _report(self, ending: Ending, report: Callable[[Ending], None]) -> None:
         """Close the bill and have the record made; nothing is awaited."""
@@ -232,13 +232,14 @@ class Session:
             await self._upstream.wire.wait_sent()
 
     async def _hear_usage(self) -> None:
-        """Cancel the responses in progress, and hear the upstream until they are done."""
+        """Cancel the responses in progress, and hear the upstream until nothing is owed."""
         upstream = self._upstream
         with contextlib.suppress(trio.BrokenResourceError):
-            await upstream.spoil_message()
+            if self.response_in_progress:
+                await upstream.spoil_message()
             for event in self._conversation.cancellations():
                 await upstream.send_event(event)
-        while self.response_in_progress:
+        while self._conversation.owes_usage:
             pieces = await upstream.read()
             for piece in pieces:
                 match piece:
