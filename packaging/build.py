@@ -22,7 +22,11 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import rt_proxy
+
 HERE = Path(__file__).resolve().parent
+#: The size of the file is written with so many digits, for it is a part of the file.
+_SIZE_DIGITS = 10
 #: What pip notes about the machine that it ran on.
 _NOTES = frozenset({"direct_url.json", "RECORD", "INSTALLER", "REQUESTED", "uv_cache.json"})
 #: What is imported where it is there, and is of no use here; readline is GPL besides.
@@ -43,21 +47,40 @@ def build(output: Path) -> None:
     """Build the executable.
 
     Raises:
+        SystemExit: What is installed is not what is in this folder.
         subprocess.CalledProcessError: PyInstaller failed; it has said why.
     """
+    _make_sure_of_the_code()
     with tempfile.TemporaryDirectory() as scratch:
         folder = _gather(Path(scratch))
         full_version = _note_commit(folder)
         _remove_notes(folder)
         _add_licenses(folder)
-        unpacked = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        files = list(folder.rglob("*"))
         archive = _pack(folder)
+        unpacked = sum(path.stat().st_size for path in files if path.is_file())
+    head = _head(full_version, archive, unpacked, len(files))
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(f"{output.name}.part")
-    part.write_bytes(_head(full_version, archive, unpacked) + archive)
+    part.write_bytes(head + archive)
     part.chmod(0o755)
     part.replace(output)  # one that runs is not written to
     print(f"{output}: {full_version}, {len(archive) / 1e6:.0f} MB, {unpacked / 1e6:.0f} unpacked")
+
+
+def _make_sure_of_the_code() -> None:
+    """Make sure that what is installed, and will be built, is what the commit is told of."""
+    installed = Path(rt_proxy.__file__).parent
+    here = HERE.parent / "rt_proxy"
+    if any(
+        path.read_bytes() != installed.joinpath(path.relative_to(here)).read_bytes()
+        for path in here.rglob("*.py")
+        if installed.joinpath(path.relative_to(here)).exists()
+    ) or len(list(here.rglob("*.py"))) != len(list(installed.rglob("*.py"))):
+        raise SystemExit(
+            f"the rt-proxy in {installed} is not the one in {here}; "
+            "install that first: pip install '.[executable]'"
+        )
 
 
 def _gather(scratch: Path) -> Path:
@@ -154,7 +177,7 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _head(full_version: str, archive: bytes, unpacked: int) -> bytes:
+def _head(full_version: str, archive: bytes, unpacked: int, files: int) -> bytes:
     text = (HERE / "head.sh").read_text("utf-8")
     values = {
         "VERSION": full_version,
@@ -162,10 +185,13 @@ def _head(full_version: str, archive: bytes, unpacked: int) -> bytes:
         "KEY": f"{full_version}-{hashlib.sha256(archive).hexdigest()[:12]}",
         "MEGABYTES": str(-(-unpacked // 1_000_000)),
         "LINES": str(text.count("\n") + 1),
+        # The folder itself, and the marker that the script adds.
+        "FILES": str(files + 2),
     }
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
-    return text.encode()
+    size = len(text.encode()) + len(archive) - len("@SIZE@") + _SIZE_DIGITS
+    return text.replace("@SIZE@", f"{size:0{_SIZE_DIGITS}}").encode()
 
 
 if __name__ == "__main__":

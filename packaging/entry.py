@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import sys
 from pathlib import Path
 
 from rt_proxy.cli import main
@@ -25,7 +26,10 @@ def _trust_whom_the_host_trusts() -> None:
 
 
 def _give_the_environment_back() -> None:
-    """Have programs that are started from here, such as those that fetch keys, use their own."""
+    """Have programs that are started from here, such as those that fetch keys, use their own.
+
+    And be called as the file is that was started.
+    """
     before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
     if before is None:
         os.environ.pop("LD_LIBRARY_PATH", None)
@@ -33,6 +37,8 @@ def _give_the_environment_back() -> None:
         os.environ["LD_LIBRARY_PATH"] = before
     for name in [name for name in os.environ if name.startswith("_PYI_")]:
         del os.environ[name]
+    # What people are told to call, and not where it was unpacked.
+    sys.argv[0] = os.environ.pop("RT_PROXY_CALLED_AS", sys.argv[0])
 
 
 if __name__ == "__main__":

@@ -1,87 +1,60 @@
 #!/bin/sh
-# rt-proxy @VERSION@ for @PLATFORM@: this script, and behind its last line a gzipped tar.
-#
-# At its first start it unpacks itself, @MEGABYTES@ MB, into a folder of the user who starts it, and from
-# then on runs what is there. The program takes the place of this script, with its process id:
-# signals, exit statuses and supervisors work as with any other program.
-#
-# RT_PROXY_UNPACK_IN=FOLDER says where, in place of the folders that are tried below.
+main() {
+    # rt-proxy @VERSION@ for @PLATFORM@: this script, and behind its last line a gzipped tar.
+    #
+    # At its first start it unpacks itself, @MEGABYTES@ MB, into a folder of the user who starts it, and from
+    # then on runs what is there. The program takes the place of this script, with its process id:
+    # signals, exit statuses and supervisors work as with any other program.
+    #
+    # RT_PROXY_UNPACK_IN=/A/FOLDER says where, in place of the folders that are tried below.
+    #
+    # It is a function, called at its end, so that a part of it does nothing.
 
-set -u
-umask 077
+    set -u
 
-name=rt-proxy-@KEY@
-self=$0
-user=$(id -u)
-common=${TMPDIR:-/tmp}
-problems=
+    name=rt-proxy-@KEY@
+    # In each folder that was unpacked; nothing without it is ever removed.
+    marker=unpacked-by-rt-proxy
+    files=@FILES@
+    size=@SIZE@
+    self=$0
+    user=$(id -u)
+    common=${TMPDIR:-/tmp}
+    mask=$(umask)
+    newline='
+'
 
-# Whether a folder is the user's own, so that nobody else can put a program there. Where everybody
-# may write, a link to it is not: who made it can have it lead elsewhere in the next moment.
-is_own() {
-    case $1 in
-    "$common"/*) [ ! -L "$1" ] || return 1 ;;
-    esac
-    [ -d "$1" ] && [ -O "$1" ]
-}
-
-# Runs what was unpacked; returns if that is not there.
-start_from() {
-    folder=$1
-    shift
-    if is_own "$folder" && is_own "$folder/$name" && [ -x "$folder/$name/rt-proxy" ]; then
-        exec "$folder/$name/rt-proxy" "$@"
-    fi
-}
-
-# Unpacks into a folder; where it cannot, says why in $why and returns 1.
-unpack_into() {
-    folder=$1
-    part=$folder/.$name.$$
-    if ! why=$(mkdir -p "$folder" 2>&1); then
-        return 1
-    fi
-    if ! is_own "$folder"; then
-        why="it is not a folder of your own"
-        return 1
-    fi
-    sweep "$folder"
-    if ! why=$(mkdir "$part" 2>&1); then
-        return 1
-    fi
-    trap 'rm -rf "$part"; exit 1' HUP INT TERM
-    if ! why=$(unpack "$part" 2>&1); then
-        rm -rf "$part"
-        return 1
-    fi
-    # Whoever else has been first has unpacked the same.
-    mv -T "$part" "$folder/$name" 2>/dev/null || rm -rf "$part"
-    trap - HUP INT TERM
-}
-
-unpack() {
-    printf '#!/bin/sh\n' >"$1/probe" || return 1
-    chmod 700 "$1/probe"
-    if ! "$1/probe" 2>/dev/null; then
-        echo "programs must not be run from there (noexec)"
-        return 1
-    fi
-    rm "$1/probe"
-    tail -n +@LINES@ "$self" | tar -xzof - -C "$1"
-}
-
-# Removes what a start left that was killed, and other versions that nobody runs any more.
-sweep() {
-    for left in "$1"/.rt-proxy-*; do
-        [ -d "$left" ] && ! kill -0 "${left##*.}" 2>/dev/null && rm -rf "$left"
+    # What is closed would be taken by the next file that is opened.
+    (: <&0) 2>/dev/null || exec </dev/null
+    (: >&1) 2>/dev/null || exec >/dev/null
+    (: >&2) 2>/dev/null || exec 2>/dev/null
+    umask 077
+    old_ifs=$IFS
+    IFS=$newline
+    set -f
+    candidates=$(folders)
+    for folder in $candidates; do
+        start_from "$folder" "$@"
     done
-    [ -e "/proc/$$/exe" ] || return 0
-    for left in "$1"/rt-proxy-*; do
-        [ -d "$left" ] && [ "$left" != "$1/$name" ] || continue
-        ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qF " $left/" || rm -rf "$left"
+    is_whole || exit 1
+    problems=
+    for folder in $candidates; do
+        IFS=$old_ifs
+        set +f
+        if unpack_into "$folder"; then
+            start_from "$folder" "$@"
+            why="what was unpacked there is gone"
+        fi
+        problems="$problems$newline  $folder: $(echo "$why" | head -n 2)"
     done
+    cat >&2 <<END
+rt-proxy: there is no folder to unpack into, @MEGABYTES@ MB, and to run from:$problems
+Make room in one of them, or name another one: RT_PROXY_UNPACK_IN=/a/folder
+END
+    exit 1
 }
 
+# Prints where it may be unpacked, a line each, in the order in which that is tried.
 folders() {
     if [ -n "${RT_PROXY_UNPACK_IN-}" ]; then
         echo "$RT_PROXY_UNPACK_IN"
@@ -97,27 +70,133 @@ folders() {
     echo "$common/rt-proxy-$user"
 }
 
-old_ifs=$IFS
-IFS='
-'
-set -f
-candidates=$(folders)
-for folder in $candidates; do
+# Runs what was unpacked; returns if that is not there, or not safe to run.
+start_from() {
+    place=$(cd -P -- "$1" 2>/dev/null && pwd -P) || return 0
+    shift
+    program=$place/$name/rt-proxy
+    [ -x "$program" ] && is_safe "$place/$name" >/dev/null || return 0
+    case $place/ in
+    "$common"/*) # where old files are removed, each for itself
+        [ "$(find "$place/$name" | wc -l)" -eq "$files" ] || return 0
+        ;;
+    esac
     IFS=$old_ifs
-    start_from "$folder" "$@"
-done
-for folder in $candidates; do
-    set +f
-    if unpack_into "$folder"; then
-        start_from "$folder" "$@"
-        why="what was unpacked is gone"
+    umask "$mask"
+    RT_PROXY_CALLED_AS=$self
+    export RT_PROXY_CALLED_AS
+    exec "$program" "$@"
+}
+
+# Whether nobody but root and the user can put something at a path, or in the place of a folder
+# above it; says otherwise what is wrong. Where everybody may write (sticky, as /tmp) the folders
+# of a user can be moved by nobody else.
+is_safe() {
+    level=$1
+    while :; do
+        # shellcheck disable=SC2012 # the name is not looked at
+        owner=$(ls -ldn -- "$level" 2>/dev/null | {
+            IFS=' ' read -r mode _ uid gid _
+            echo "$mode $uid $gid"
+        })
+        mode=${owner%% *}
+        gid=${owner##* }
+        uid=${owner#* }
+        uid=${uid%% *}
+        if [ "$uid" != 0 ] && [ "$uid" != "$user" ]; then
+            echo "$level belongs to another user"
+            return 1
+        fi
+        case $mode in
+        ????????w[tT]*) [ "$level" != "$1" ] ;;
+        ????????w*) false ;;
+        ?????w*) [ "$gid" = "$uid" ] ;; # a group of one user
+        esac || {
+            echo "$level may be written by others"
+            return 1
+        }
+        [ "$level" != / ] || return 0
+        level=${level%/*}
+        level=${level:-/}
+    done
+}
+
+# Whether this file is as it was built; says otherwise what to do.
+is_whole() {
+    if [ ! -f "$self" ]; then
+        echo "rt-proxy: cannot find itself as $self; call it by its path" >&2
+        return 1
     fi
-    set -f
-    problems="$problems
-  $folder: $why"
-done
-cat >&2 <<END
-rt-proxy: there is no folder to unpack into, @MEGABYTES@ MB, and to run from:$problems
-Make room in one of them, or name another one: RT_PROXY_UNPACK_IN=/a/folder
-END
+    if [ "$(wc -c <"$self")" -ne "$size" ]; then
+        echo "rt-proxy: $self is incomplete or damaged; copy it again" >&2
+        return 1
+    fi
+}
+
+# Unpacks into a folder; where it cannot, says why in $why and returns 1.
+unpack_into() {
+    case $1 in
+    /*) ;;
+    *)
+        why="is no absolute path"
+        return 1
+        ;;
+    esac
+    why=$(mkdir -p -- "$1" 2>&1) || return 1
+    if ! place=$(cd -P -- "$1" 2>/dev/null && pwd -P); then
+        why="cannot be entered"
+        return 1
+    fi
+    why=$(is_safe "$place") || return 1
+    sweep
+    part=$place/.$name.$$
+    why=$(mkdir "$part" 2>&1) || return 1
+    trap 'rm -rf "$part"; exit 1' HUP INT TERM
+    if ! why=$(unpack 2>&1); then
+        rm -rf "$part"
+        return 1
+    fi
+    # What cleaners have left of it; or another start has been first, and has unpacked the same.
+    [ -x "$place/$name/rt-proxy" ] && [ "$(find "$place/$name" | wc -l)" -eq "$files" ] ||
+        rm -rf "${place:?}/$name"
+    mv -T "$part" "$place/$name" 2>/dev/null || rm -rf "$part"
+    trap - HUP INT TERM
+}
+
+unpack() {
+    printf '#!/bin/sh\n' >"$part/probe" || return 1
+    chmod 700 "$part/probe"
+    if ! "$part/probe" 2>/dev/null; then
+        echo "programs must not be run from there (noexec)"
+        return 1
+    fi
+    rm "$part/probe"
+    : >"$part/$marker"
+    tail -n +@LINES@ "$self" | tar -xzof - -C "$part"
+}
+
+# Removes what a start left that was killed, and other versions that nobody runs any more.
+sweep() {
+    for left in "$place"/.rt-proxy-*; do
+        if kill -0 "${left##*.}" 2>/dev/null; then
+            continue
+        elif [ -f "$left/$marker" ] || [ -f "$left/probe" ]; then
+            rm -rf "$left"
+        else
+            rmdir "$left" 2>/dev/null
+        fi
+    done
+    [ -e "/proc/$$/exe" ] || return 0
+    running=$(for process in /proc/[0-9]*/exe; do readlink "$process" 2>/dev/null; done)
+    for left in "$place"/rt-proxy-*; do
+        [ -f "$left/$marker" ] && [ "$left" != "$place/$name" ] || continue
+        case $newline$running in
+        *"$newline$left"/*) ;;
+        *) rm -rf "$left" ;;
+        esac
+    done
+}
+
+main "$@"
+# shellcheck disable=SC2317 # main ends by itself; what follows is no script
 exit 1

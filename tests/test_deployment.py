@@ -10,9 +10,11 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 import trustme
@@ -33,9 +35,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(port: int, *command: str | Path) -> Iterator[int]:
-    """Run a server until the block is left; yield its port when it listens."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def running(port: int, output: Path, *command: str | Path) -> Iterator[int]:
+    """Run a server until the block is left; yield its port when it listens.
+
+    Args:
+        port: Where it listens.
+        output: The file for what it says.
+        command: The server.
+    """
+    with output.open("wb") as told:
+        process = subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + PATIENCE
         while process.poll() is None and time.monotonic() < deadline:
@@ -44,11 +53,11 @@ def running(port: int, *command: str | Path) -> Iterator[int]:
                 break
             except OSError:
                 time.sleep(0.02)
-        assert process.poll() is None, process.stdout and process.stdout.read().decode()
+        assert process.poll() is None, output.read_text()
         yield port
     finally:
         process.terminate()
-        process.communicate(timeout=PATIENCE)
+        process.wait(PATIENCE)
 
 
 def replaced(text: str, *pairs: tuple[str, str]) -> str:
@@ -67,6 +76,8 @@ def nginx(behind: int, certificate: Path, folder: Path) -> Iterator[int]:
         (EXAMPLES / "nginx.conf").read_text(),
         ("127.0.0.1:8080", f"127.0.0.1:{behind}"),
         ("listen 443", f"listen 127.0.0.1:{port}"),
+        ("    listen [::]:443 ssl;\n", ""),
+        ("/var/log/nginx/rt-proxy.error.log", f"{folder}/error.log"),
         ("/etc/ssl/realtime.example.com.pem", str(certificate)),
         ("/etc/ssl/private/realtime.example.com.key", str(certificate)),
     )
@@ -79,7 +90,9 @@ def nginx(behind: int, certificate: Path, folder: Path) -> Iterator[int]:
         f"{'user root;' if os.geteuid() == 0 else ''}\n"
         f"events {{}}\nhttp {{\n{temporary}{text}}}\n"
     )
-    with running(port, "nginx", "-p", folder, "-c", folder / "nginx.conf") as listening:
+    with running(
+        port, folder / "said", "nginx", "-p", folder, "-c", folder / "nginx.conf"
+    ) as listening:
         yield listening
 
 
@@ -90,11 +103,13 @@ def haproxy(behind: int, certificate: Path, folder: Path) -> Iterator[int]:
     text = replaced(
         (EXAMPLES / "haproxy.cfg").read_text(),
         ("127.0.0.1:8080", f"127.0.0.1:{behind}"),
-        ("bind :443", f"bind 127.0.0.1:{port}"),
+        ("bind :::443 v4v6", f"bind 127.0.0.1:{port}"),
         ("/etc/ssl/private/realtime.example.com.pem", str(certificate)),
     )
     (folder / "haproxy.cfg").write_text(text)
-    with running(port, "haproxy", "-db", "-f", folder / "haproxy.cfg") as listening:
+    with running(
+        port, folder / "said", "haproxy", "-db", "-f", folder / "haproxy.cfg"
+    ) as listening:
         yield listening
 
 
@@ -102,12 +117,12 @@ def haproxy(behind: int, certificate: Path, folder: Path) -> Iterator[int]:
 def caddy(behind: int, certificate: Path, folder: Path) -> Iterator[int]:
     """Run Caddy with the example."""
     port = free_port()
-    options = "{\nadmin off\nauto_https off\n}\n"
     site = f"https://127.0.0.1:{port} {{\n\ttls {certificate} {certificate}"
     text = replaced(
         (EXAMPLES / "Caddyfile").read_text(),
         ("127.0.0.1:8080", f"127.0.0.1:{behind}"),
-        ("realtime.example.com {", options + site),
+        ("{\n\t# Errors", "{\n\tadmin off\n\tauto_https off\n\t# Errors"),
+        ("realtime.example.com {", site),
     )
     told = subprocess.run(["caddy", "version"], capture_output=True, text=True, check=True).stdout
     version = tuple(map(int, re.findall(r"[0-9]+", told)[:2]))
@@ -115,7 +130,7 @@ def caddy(behind: int, certificate: Path, folder: Path) -> Iterator[int]:
         text = replaced(text, ("stream_close_delay 4000s", ""))
     (folder / "Caddyfile").write_text(text)
     command = ("caddy", "run", "--adapter", "caddyfile", "--config", folder / "Caddyfile")
-    with running(port, *command) as listening:
+    with running(port, folder / "said", *command) as listening:
         yield listening
 
 
@@ -214,6 +229,29 @@ def test_sessions_through_a_front(
         assert set(told) == {"127.0.0.2", "127.0.0.3"}
 
 
+@pytest.mark.parametrize("front", FRONTS)
+def test_no_token_in_the_log_of_a_front(
+    front: Front, tmp_path: Path, certificate: Path, context: ssl.SSLContext
+) -> None:
+    """While rt-proxy is down its clients' tokens are in no log of what stands in front."""
+    secrets = [f"sk-rt-secret-{number}" for number in range(4)]
+    with front(free_port(), certificate, tmp_path) as port:
+        request = urllib.request.Request(
+            f"https://127.0.0.1:{port}/v1/realtime?token={secrets[0]}",
+            headers={
+                "Authorization": f"Bearer {secrets[1]}",
+                "Api-Key": secrets[2],
+                "Sec-WebSocket-Protocol": f"realtime, openai-insecure-api-key.{secrets[3]}",
+            },
+        )
+        with pytest.raises(HTTPError) as failed:
+            urllib.request.urlopen(request, context=context, timeout=PATIENCE)
+        with failed.value:
+            assert failed.value.code in (502, 503)
+    logs = [tmp_path / "said", *tmp_path.glob("*.log")]
+    assert not [log for log in logs if "sk-rt-secret" in log.read_text()]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx here")
 def test_silence_through_nginx(tmp_path: Path, certificate: Path, context: ssl.SSLContext) -> None:
@@ -230,7 +268,16 @@ def test_silence_through_nginx(tmp_path: Path, certificate: Path, context: ssl.S
                 assert hear(client) == "input_audio_buffer.cleared"
 
 
-# The container
+# The executable and the container
+
+
+def test_the_head_is_sound() -> None:
+    """A linter of shell scripts has nothing to say of what unpacks the executable."""
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    head = EXAMPLES.parent / "packaging" / "head.sh"
+    done = subprocess.run([shellcheck, head], capture_output=True, text=True, check=False)
+    # Only -O and the like are beyond POSIX, and are in dash, bash and busybox.
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_the_containerfile_is_sound() -> None:

@@ -11,6 +11,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ import trustme
 from commands import PACKAGE, PATIENCE, SIMULATOR, Command, Served
 from openai import OpenAI
 from test_cli_systemd import Activated, Inbox, address, inbox
+from test_deployment import free_port
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -35,7 +38,10 @@ pytestmark = [
 ROOT = Path(__file__).parent.parent
 MODEL = "gpt-realtime-2.1"
 #: What the head needs of a host, and every host has.
-TOOLS = ("sh", "tail", "tar", "gzip", "id", "mkdir", "mv", "rm", "chmod", "ls", "grep", "cat")
+TOOLS = (
+    *("sh", "cat", "chmod", "find", "gzip", "head", "id", "ls", "mkdir", "mv", "readlink", "rm"),
+    *("rmdir", "tail", "tar", "wc"),
+)
 IS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
 #: Runs a command with its own mounts; who is not root is it in a user namespace.
@@ -352,28 +358,110 @@ def test_another_user(executable: Path, tmp_path: Path) -> None:
         assert (mine.st_uid, stat.S_IMODE(mine.st_mode)) == (65534, 0o700)
         refused = run(executable, "--version", unpack_in=folder / "rt-proxy-65534")
         assert refused.returncode == 1
-        assert "not a folder of your own" in refused.stderr
+        assert "rt-proxy-65534 belongs to another user" in refused.stderr
 
 
-def test_not_through_a_link(executable: Path, tmp_path: Path) -> None:
-    """A link that somebody put first where all may write is not followed; elsewhere it is."""
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "theirs")
-    folder = tmp_path / "link"
-    env = {"PATH": os.environ["PATH"], "RT_PROXY_UNPACK_IN": str(folder), "TMPDIR": str(tmp_path)}
-    done = subprocess.run(
-        [executable, "--version"], env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "not a folder of your own" in done.stderr
-    assert unpacked(tmp_path / "theirs") == []
-    elsewhere = subprocess.run(
-        [executable, "--version"],
-        env=env | {"TMPDIR": "/nowhere"},
-        capture_output=True,
-        check=False,
-    )
-    assert elsewhere.returncode == 0
+def test_where_others_may_write(executable: Path, tmp_path: Path) -> None:
+    """Where somebody else could put another program in its place it is not unpacked, nor run."""
+    open_folder = tmp_path / "open"
+    open_folder.mkdir()
+    inner = open_folder / "inner"
+    assert run(executable, "--version", unpack_in=inner).returncode == 0
+    (tmp_path / "link").symlink_to(inner)
+    assert run(executable, "--version", unpack_in=tmp_path / "link").returncode == 0
+    open_folder.chmod(0o777)
+    for folder in (open_folder, inner, tmp_path / "link"):
+        done = run(executable, "--version", unpack_in=folder)
+        assert done.returncode == 1
+        assert f"{open_folder} may be written by others" in done.stderr
+    open_folder.chmod(0o1777)  # as /tmp
+    assert run(executable, "--version", unpack_in=inner).returncode == 0
+    assert run(executable, "--version", unpack_in=open_folder).returncode == 1
+
+
+def test_where_old_files_are_removed(executable: Path, tmp_path: Path) -> None:
+    """A copy in a folder for temporary files of which a part was removed is unpacked anew."""
+    env = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "RT_PROXY_UNPACK_IN": ""}
+    env["CACHE_DIRECTORY"] = str(tmp_path / "cache")
+
+    def start() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [executable, "--version"], env=env, capture_output=True, text=True, check=False
+        )
+
+    assert start().returncode == 0
+    [program] = (tmp_path / "cache").iterdir()
+    [gone] = program.rglob("_ssl.*.so")
+    gone.unlink()
+    done = start()
+    assert done.returncode == 0, done.stderr
+    assert gone.exists()
+
+
+@pytest.mark.parametrize("name", ["sp  ace", "st*r", "q'u\"ote", "-x"])
+def test_any_folder(executable: Path, tmp_path: Path, name: str) -> None:
+    """Whatever a folder is called, it is that one, and it is unpacked there once."""
+    here = tmp_path / "here"
+    here.mkdir()
+    (tmp_path / name).mkdir()
+    own = shutil.copy(executable, tmp_path / name / "rt-proxy")
+    for _ in range(2):
+        done = run(Path(own), "--version", unpack_in=tmp_path / name / "own", cwd=here)
+        assert done.returncode == 0, done.stderr
+    assert unpacked(tmp_path) == sorted(["here", name])
+    assert unpacked(here) == []
+    refused = run(executable, "--version", unpack_in=Path(name), cwd=here)
+    assert "no absolute path" in refused.stderr
+    assert unpacked(here) == []
+
+
+@pytest.mark.parametrize("size", [100, 4_000, 1_000_000, -1])
+def test_a_copy_that_is_not_whole(executable: Path, tmp_path: Path, size: int) -> None:
+    """Half a file does nothing, and says what to do where it can say anything."""
+    part = tmp_path / "rt-proxy"
+    part.write_bytes(executable.read_bytes()[:size])
+    part.chmod(0o755)
+    done = run(part, "--version", unpack_in=tmp_path / "own")
+    assert done.returncode != 0
+    assert size in (100, 4_000) or "is incomplete or damaged; copy it again" in done.stderr
+    assert not (tmp_path / "own").exists()
+
+
+def test_called_as(executable: Path, tmp_path: Path) -> None:
+    """What it tells to paste is the file that was started; the umask is as it was."""
+    own = tmp_path / "own"
+    told = run(executable, "init", "proxy", unpack_in=own, cwd=tmp_path)
+    assert f"{executable} serve" in told.stdout + told.stderr
+    assert str(own) not in told.stdout + told.stderr
+    env = {"PATH": os.environ["PATH"], "RT_PROXY_UNPACK_IN": str(own)}
+    with Served(
+        tmp_path, program=("sh", "-c", 'umask 027; exec "$0" "$@"', str(executable)), env=env
+    ) as served:
+        assert "Umask:\t0027" in Path(f"/proc/{served.process.pid}/status").read_text()
+        assert served.stop() == 0
+
+
+def test_nothing_is_open(executable: Path, tmp_path: Path) -> None:
+    """Without stdin, stdout and stderr it serves all the same."""
+    (tmp_path / "config.toml").write_text(SIMULATOR.replace("port = 0", f"port = {free_port()}"))
+    env = {"PATH": os.environ["PATH"], "RT_PROXY_UNPACK_IN": str(tmp_path / "own")}
+    port = tomllib.loads((tmp_path / "config.toml").read_text())["listen"]["port"]
+    command = ["sh", "-c", 'exec "$0" serve <&- >&- 2>&-', executable]
+    process = subprocess.Popen(command, cwd=tmp_path, env=env)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz") as answer:
+                    assert answer.status == 200
+                    break
+            except OSError:
+                time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -427,19 +515,23 @@ def test_sweeps(executable: Path, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
     process = subprocess.Popen(["sleep", "600"])
-    for name in ("rt-proxy-0.0.9-old", "rt-proxy-0.0.8-running", f".rt-proxy-x.{process.pid}"):
-        (folder / name).mkdir()
     killed = subprocess.Popen(["true"])
     killed.wait()
-    (folder / f".rt-proxy-x.{killed.pid}").mkdir()
-    (folder / "mine.txt").touch()
+    ours = ("rt-proxy-0.0.9-old", "rt-proxy-0.0.8-running", f".rt-proxy-x.{killed.pid}")
+    theirs = ("rt-proxy-data", "rt-proxy-1", f".rt-proxy-y.{killed.pid}")
+    for name in (*ours, *theirs, f".rt-proxy-x.{process.pid}"):
+        (folder / name).mkdir()
+        (folder / name / ("tokens.toml" if name in theirs else "unpacked-by-rt-proxy")).touch()
+    (folder / f".rt-proxy-z.{killed.pid}").mkdir()
     sleep = shutil.copy(Path(shutil.which("sleep") or ""), folder / "rt-proxy-0.0.8-running/it")
     running = subprocess.Popen([sleep, "600"])
     try:
-        assert run(executable, "--version", unpack_in=folder).returncode == 0
+        (tmp_path / "link").symlink_to(folder)
+        assert run(executable, "--version", unpack_in=tmp_path / "link").returncode == 0
+        stays = {*theirs, "rt-proxy-0.0.8-running", f".rt-proxy-x.{process.pid}"}
         left = unpacked(folder)
-        assert len(left) == 4
-        assert {"mine.txt", "rt-proxy-0.0.8-running", f".rt-proxy-x.{process.pid}"} < set(left)
+        assert stays < set(left)
+        assert len(left) == len(stays) + 1
     finally:
         for one in (process, running):
             one.kill()

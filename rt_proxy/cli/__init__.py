@@ -3,6 +3,10 @@
 All printing happens here; the library below never prints, and never exits.
 """
 
+import os
+import sys
+from pathlib import Path
+
 import click
 
 from rt_proxy.cli.check import check
@@ -33,6 +37,8 @@ def main() -> None:
 
     Clients connect with tokens of yours; the providers' keys stay here.
     """
+    if sys.stderr is None:  # it was closed, and the log needs somewhere to go
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
 
 
 for _command in (check, init, say, serve, simulate, token, translate, usage):
