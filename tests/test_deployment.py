@@ -186,6 +186,7 @@ class Visitors:
             sock=near,
             ssl=self._context,
             ping_interval=None,
+            open_timeout=PATIENCE,
             additional_headers={
                 "Authorization": f"Bearer {self._served.token}",
                 "X-Forwarded-For": "203.0.113.7",  # what clients say of themselves

@@ -211,7 +211,9 @@ def test_where_there_is_no_python(root: Path, tmp_path: Path, authority: trustme
         served.stderr.wait_for("reloaded.*timeouts.drain")
         address = f"wss{served.url.removeprefix('https')}/realtime?model={MODEL}"
         headers = {"Authorization": f"Bearer {served.token}"}
-        with connect(address, ssl=context, additional_headers=headers) as client:
+        with connect(
+            address, ssl=context, additional_headers=headers, open_timeout=PATIENCE
+        ) as client:
             assert json.loads(client.recv(PATIENCE))["type"] == "session.created"
             served.signal(signal.SIGTERM)
             assert json.loads(client.recv(PATIENCE))["error"]["code"] == "drain"
