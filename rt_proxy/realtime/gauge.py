@@ -28,7 +28,7 @@ class Gauge:
         on_mark: What is called then, once for each setting of ``mark``.
     """
 
-    __slots__ = ("_key", "amount", "mark", "on_mark")
+    __slots__ = ("_around", "_key", "amount", "mark", "on_mark")
 
     def __init__(self, key: bytes = b'"delta":"') -> None:
         """Count values behind a key, such as ``"delta":"``, in frames that are not masked.
@@ -36,16 +36,20 @@ class Gauge:
         An event in which the key is not found counts whole: rather too much than too little.
         """
         self._key = key
+        #: The key, and what ends the event.
+        self._around = len(key) + _END
         self.amount = 0
         self.mark = math.inf
         self.on_mark: Callable[[], None] = _ignore
 
     def note_frame(self, data: bytes, start: int, end: int) -> None:
         """Count the frame whose payload is ``data[start:end]``; some of it may be yet to come."""
-        look_end = min(end, start + _LOOK_BYTES)
+        look_end = start + _LOOK_BYTES
+        if look_end > end:
+            look_end = end
         found = data.find(self._key, start, look_end)
         if found >= 0:
-            self.amount += end - found - len(self._key) - _END
+            self.amount += end - found - self._around
         elif spaced := _SPACED_KEY.search(data, start, look_end):
             self.amount += end - spaced.end() - _END
         else:

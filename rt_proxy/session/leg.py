@@ -137,7 +137,8 @@ class Leg:
         while True:
             data, self._unread = self._unread, b""
             if not data:
-                data = await self.wire.receive(self._most_to_read())
+                most = RECEIVE_BYTES if self.read_bytes >= RECEIVE_BYTES else self._most_to_read()
+                data = await self.wire.receive(most)
                 if not data:
                     return ()
             pieces = self._frames.feed(data)
@@ -145,8 +146,6 @@ class Leg:
                 return pieces
 
     def _most_to_read(self) -> int:
-        if self.read_bytes >= RECEIVE_BYTES:
-            return RECEIVE_BYTES
         # The rest of a large frame need not come in a thousand pieces; but nothing behind it.
         return max(self.read_bytes, min(self._frames.missing, RECEIVE_BYTES))
 
