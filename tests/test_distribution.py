@@ -136,7 +136,7 @@ def test_lowest_versions(tmp_path: Path) -> None:
     for text in lowest:
         assert text.lower() in versions.replace("_", "-")
     modules = (
-        "budgeted_sessions cli_check cli_main cli_serve cli_token cli_usage codec configfile "
+        "budgeted_sessions cli_check cli_main cli_token cli_usage codec configfile "
         "conversation events gate limits metered_sessions session tls_sessions tokens_store "
         "translated_sessions usage_sqliteledger wslegs"
     )
