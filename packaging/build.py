@@ -159,7 +159,7 @@ def _add_license_of(library: str, licenses: Path) -> None:
 
 
 def _pack(folder: Path) -> bytes:
-    """Pack a folder, alike whenever and by whomever it is packed."""
+    """Pack a folder, without a trace of when and by whom."""
     packed = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9, mtime=0) as zipped,
@@ -174,6 +174,7 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = 0
     member.uname = member.gname = ""
     member.mtime = 0
+    member.mode = 0o755 if member.mode & 0o100 else 0o644
     return member
 
 

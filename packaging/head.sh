@@ -19,7 +19,6 @@ main() {
     size=@SIZE@
     self=$0
     user=$(id -u)
-    common=${TMPDIR:-/tmp}
     mask=$(umask)
     newline='
 '
@@ -33,18 +32,20 @@ main() {
     IFS=$newline
     set -f
     candidates=$(folders)
+    has_its_size || exit 1
     for folder in $candidates; do
         start_from "$folder" "$@"
     done
-    is_whole || exit 1
+    is_sound || exit 1
     problems=
     for folder in $candidates; do
         IFS=$old_ifs
         set +f
-        if unpack_into "$folder"; then
+        for _ in 1 2; do # another start may have put an old copy away in between
+            unpack_into "$folder" || break
             start_from "$folder" "$@"
             why="what was unpacked there is gone"
-        fi
+        done
         problems="$problems$newline  $folder: $(echo "$why" | head -n 2)"
     done
     cat >&2 <<END
@@ -67,25 +68,40 @@ folders() {
     elif [ -n "${XDG_CACHE_HOME:-${HOME-}}" ]; then
         echo "${XDG_CACHE_HOME:-$HOME/.cache}/rt-proxy"
     fi
-    echo "$common/rt-proxy-$user"
+    echo "${TMPDIR:-/tmp}/rt-proxy-$user"
 }
 
 # Runs what was unpacked; returns if that is not there, or not safe to run.
 start_from() {
-    place=$(cd -P -- "$1" 2>/dev/null && pwd -P) || return 0
+    find_place "$1" >/dev/null || return 0
     shift
-    program=$place/$name/rt-proxy
-    [ -x "$program" ] && is_safe "$place/$name" >/dev/null || return 0
-    case $place/ in
-    "$common"/*) # where old files are removed, each for itself
-        [ "$(find "$place/$name" | wc -l)" -eq "$files" ] || return 0
-        ;;
-    esac
+    is_unpacked && is_safe "$place/$name/rt-proxy" >/dev/null || return 0
     IFS=$old_ifs
     umask "$mask"
     RT_PROXY_CALLED_AS=$self
     export RT_PROXY_CALLED_AS
-    exec "$program" "$@"
+    exec "$place/$name/rt-proxy" "$@"
+}
+
+# Sets $place to where a folder really is; says otherwise why not.
+find_place() {
+    case $1 in
+    /*) ;;
+    *)
+        echo "is no absolute path"
+        return 1
+        ;;
+    esac
+    if ! place=$(cd -P -- "$1" 2>/dev/null && pwd -P); then
+        echo "cannot be entered"
+        return 1
+    fi
+    place=${place%/}
+}
+
+# Whether all of it is there; what removes old files takes each for itself.
+is_unpacked() {
+    [ -x "$place/$name/rt-proxy" ] && [ "$(find "$place/$name" | wc -l)" -eq "$files" ]
 }
 
 # Whether nobody but root and the user can put something at a path, or in the place of a folder
@@ -108,6 +124,7 @@ is_safe() {
             return 1
         fi
         case $mode in
+        ?????w????+*) false ;; # a list says who, and it is not told here
         ????????w[tT]*) [ "$level" != "$1" ] ;;
         ????????w*) false ;;
         ?????w*) [ "$gid" = "$uid" ] ;; # a group of one user
@@ -121,8 +138,8 @@ is_safe() {
     done
 }
 
-# Whether this file is as it was built; says otherwise what to do.
-is_whole() {
+# Whether this file is as long as it was built; says otherwise what to do.
+has_its_size() {
     if [ ! -f "$self" ]; then
         echo "rt-proxy: cannot find itself as $self; call it by its path" >&2
         return 1
@@ -133,21 +150,22 @@ is_whole() {
     fi
 }
 
+# Whether this file is as it was built, to the last bit; says otherwise what to do.
+is_sound() {
+    if ! tail -n +@LINES@ "$self" | gzip -t 2>/dev/null; then
+        echo "rt-proxy: $self is damaged, or there is no gzip here; copy it again" >&2
+        return 1
+    fi
+}
+
 # Unpacks into a folder; where it cannot, says why in $why and returns 1.
 unpack_into() {
     case $1 in
-    /*) ;;
-    *)
-        why="is no absolute path"
-        return 1
-        ;;
+    /*) why=$(mkdir -p -- "$1" 2>&1) || return 1 ;;
     esac
-    why=$(mkdir -p -- "$1" 2>&1) || return 1
-    if ! place=$(cd -P -- "$1" 2>/dev/null && pwd -P); then
-        why="cannot be entered"
-        return 1
-    fi
-    why=$(is_safe "$place") || return 1
+    why=$(find_place "$1") || return 1
+    find_place "$1"
+    why=$(is_safe "${place:-/}") || return 1
     sweep
     part=$place/.$name.$$
     why=$(mkdir "$part" 2>&1) || return 1
@@ -156,14 +174,19 @@ unpack_into() {
         rm -rf "$part"
         return 1
     fi
-    # What cleaners have left of it; or another start has been first, and has unpacked the same.
-    [ -x "$place/$name/rt-proxy" ] && [ "$(find "$place/$name" | wc -l)" -eq "$files" ] ||
-        rm -rf "${place:?}/$name"
-    mv -T "$part" "$place/$name" 2>/dev/null || rm -rf "$part"
+    if ! mv -T "$part" "$place/$name" 2>/dev/null; then
+        # Another start has been first, and has unpacked the same; or cleaners have left a part.
+        if ! is_unpacked && mv -T "$place/$name" "$part.old" 2>/dev/null; then
+            rm -rf "$part.old"
+            mv -T "$part" "$place/$name" 2>/dev/null
+        fi
+        rm -rf "$part"
+    fi
     trap - HUP INT TERM
 }
 
 unpack() {
+    : >"$part/$marker" || return 1
     printf '#!/bin/sh\n' >"$part/probe" || return 1
     chmod 700 "$part/probe"
     if ! "$part/probe" 2>/dev/null; then
@@ -171,29 +194,43 @@ unpack() {
         return 1
     fi
     rm "$part/probe"
-    : >"$part/$marker"
-    tail -n +@LINES@ "$self" | tar -xzof - -C "$part"
+    tail -n +@LINES@ "$self" | tar -xzmof - -C "$part"
 }
 
 # Removes what a start left that was killed, and other versions that nobody runs any more.
 sweep() {
     for left in "$place"/.rt-proxy-*; do
-        if kill -0 "${left##*.}" 2>/dev/null; then
-            continue
-        elif [ -f "$left/$marker" ] || [ -f "$left/probe" ]; then
-            rm -rf "$left"
-        else
-            rmdir "$left" 2>/dev/null
+        process=${left%.old}
+        process=${process##*.}
+        # In a container each start has the same number.
+        if [ "$process" = $$ ] || ! kill -0 "$process" 2>/dev/null; then
+            if [ -f "$left/$marker" ]; then
+                rm -rf "$left"
+            else
+                rmdir "$left" 2>/dev/null
+            fi
         fi
     done
     [ -e "/proc/$$/exe" ] || return 0
-    running=$(for process in /proc/[0-9]*/exe; do readlink "$process" 2>/dev/null; done)
+    running=$(programs)
+    case $newline$running$newline in
+    *"${newline}unknown$newline"*) return 0 ;;
+    esac
     for left in "$place"/rt-proxy-*; do
         [ -f "$left/$marker" ] && [ "$left" != "$place/$name" ] || continue
         case $newline$running in
         *"$newline$left"/*) ;;
         *) rm -rf "$left" ;;
         esac
+    done
+}
+
+# Prints the programs that run; "unknown" for one of the user's own that cannot be seen.
+programs() {
+    for process in /proc/[0-9]*; do
+        # shellcheck disable=SC3067 # dash, bash and busybox have it
+        readlink "$process/exe" 2>/dev/null || [ "$user" = 0 ] || [ ! -O "$process" ] ||
+            echo unknown
     done
 }
 

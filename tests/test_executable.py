@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -331,9 +332,9 @@ def test_started_twice_at_once(executable: Path, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     env = {"PATH": os.environ["PATH"], "RT_PROXY_UNPACK_IN": str(folder)}
     commands = [
-        Command(tmp_path, "--version", program=(str(executable),), env=env) for _ in range(5)
+        Command(tmp_path, "--version", program=(str(executable),), env=env) for _ in range(12)
     ]
-    assert [command.wait() for command in commands] == [0] * 5
+    assert [command.wait() for command in commands] == [0] * 12
     assert {command.stdout.text.partition(" ")[0] for command in commands} == {"rt-proxy"}
     assert {command.stderr.text for command in commands} == {""}
     assert len(unpacked(folder)) == 1
@@ -412,9 +413,9 @@ def test_any_folder(executable: Path, tmp_path: Path, name: str) -> None:
         assert done.returncode == 0, done.stderr
     assert unpacked(tmp_path) == sorted(["here", name])
     assert unpacked(here) == []
-    refused = run(executable, "--version", unpack_in=Path(name), cwd=here)
+    shutil.copytree(tmp_path / name / "own", here / "relative")
+    refused = run(executable, "--version", unpack_in=Path("relative"), cwd=here)
     assert "no absolute path" in refused.stderr
-    assert unpacked(here) == []
 
 
 @pytest.mark.parametrize("size", [100, 4_000, 1_000_000, -1])
@@ -423,10 +424,60 @@ def test_a_copy_that_is_not_whole(executable: Path, tmp_path: Path, size: int) -
     part = tmp_path / "rt-proxy"
     part.write_bytes(executable.read_bytes()[:size])
     part.chmod(0o755)
-    done = run(part, "--version", unpack_in=tmp_path / "own")
-    assert done.returncode != 0
-    assert size in (100, 4_000) or "is incomplete or damaged; copy it again" in done.stderr
+    whole = tmp_path / "whole"
+    assert run(executable, "--version", unpack_in=whole).returncode == 0
+    for folder in (tmp_path / "own", whole):
+        done = run(part, "--version", unpack_in=folder)
+        assert done.returncode != 0
+        assert size in (100, 4_000) or "is incomplete or damaged; copy it again" in done.stderr
     assert not (tmp_path / "own").exists()
+
+
+def test_a_copy_that_is_damaged(executable: Path, tmp_path: Path) -> None:
+    """One bit that is not as it was is found before anything is unpacked."""
+    data = bytearray(executable.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged = tmp_path / "rt-proxy"
+    damaged.write_bytes(data)
+    damaged.chmod(0o755)
+    done = run(damaged, "--version", unpack_in=tmp_path / "own")
+    assert done.returncode == 1
+    assert "is damaged" in done.stderr
+    assert not (tmp_path / "own").exists()
+
+
+def test_killed_while_it_unpacks_in_a_container(executable: Path, tmp_path: Path) -> None:
+    """In a container it is process 1 each time, and what a killed one left is not its own."""
+    folder = tmp_path / "own"
+    assert run(executable, "--version", unpack_in=folder).returncode == 0
+    [program] = folder.iterdir()
+    program.rename(folder / f".{program.name}.1")
+    first = (*("unshare", "--map-root-user", "--pid", "--fork", "--mount-proc"), executable)
+    done = subprocess.run(
+        [*first, "--version"],
+        env={"PATH": os.environ["PATH"], "RT_PROXY_UNPACK_IN": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert unpacked(folder) == [program.name]
+
+
+def test_an_access_list(executable: Path, tmp_path: Path) -> None:
+    """A folder that others may write to by an access control list is refused."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    # Version 2; the owner and user 1234 rwx, the group ---, the mask rwx, others ---.
+    entries = ((1, 7, -1), (2, 7, 1234), (4, 0, -1), (16, 7, -1), (32, 0, -1))
+    rules = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(folder, "system.posix_acl_access", rules)
+    except OSError:
+        pytest.skip("this file system has no access control lists")
+    done = run(executable, "--version", unpack_in=folder)
+    assert done.returncode == 1
+    assert "own may be written by others" in done.stderr
 
 
 def test_called_as(executable: Path, tmp_path: Path) -> None:

@@ -212,6 +212,22 @@ class TestUnfinished:
             await house.record()
             assert [record.tokens for record in records] == [Tokens(audio_in=17, text_out=9)]
 
+    async def test_a_response_that_begins_too_late(self, autojump_clock: MockClock) -> None:
+        """A response that voice activity begins after the client has left is cancelled, too."""
+        records: list[UsageRecord] = []
+        async with open_house(hooks=hooks(records)) as house:
+            client, upstream = await house.open()
+            await say_all(upstream, client, kit.response_created("r1"))
+            await client.close()
+            assert await upstream.hear() == {"type": "response.cancel", "response_id": "r1"}
+            await upstream.say(kit.response_created("r2"))
+            assert await upstream.hear() == {"type": "response.cancel", "response_id": "r2"}
+            await upstream.say(done("r1", status="cancelled"))
+            await upstream.say(done("r2", status="cancelled"))
+            assert (await upstream.farewell()).events == []
+            await house.record()
+            assert [one.upstream_id for one in records] == ["r1", "r2"]
+
     async def test_audio_whose_type_stands_last(self, autojump_clock: MockClock) -> None:
         """Audio of the client counts in whatever order the members of its event stand."""
         records: list[UsageRecord] = []

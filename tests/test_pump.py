@@ -423,6 +423,32 @@ class TestPace:
             assert len(engine.taken) == 3, "one in a second"
             nursery.cancel_scope.cancel()
 
+    async def test_a_pong_behind_what_is_held(self, autojump_clock: MockClock) -> None:
+        """A pong, or a ping, that came in one piece with an event that is held is seen at once."""
+        lane = await self.make(1_000, sizes=True)
+        source = lane.pump._source
+        engine = source._engine = SlowEngine(seconds=0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            await lane.client.say(b"x" * 60_000)
+            await lane.upstream.receive()
+            await source.ping(b"here?")
+            await lane.client.send_raw(
+                frame(TEXT, b"y", key=KEY)
+                + frame(PONG, b"here?", key=KEY)
+                + frame(PING, b"and you?", key=KEY)
+                + frame(TEXT, b"z", key=KEY)
+            )
+            await trio.sleep(2)
+            assert not source.awaits_pong
+            assert len(engine.taken) == 1
+            for expected in (b"y", b"z"):
+                held = await lane.upstream.receive()
+                assert held is not None
+                assert held.payload == expected
+            assert 55 <= trio.current_time() <= 65
+            nursery.cancel_scope.cancel()
+
     async def test_no_more_is_read_ahead_than_64_kib(self, autojump_clock: MockClock) -> None:
         """A client that sends on and on while it is held fills no memory."""
         lane = await self.make(10, sizes=True)

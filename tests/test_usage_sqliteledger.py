@@ -299,6 +299,18 @@ class TestTwoProcesses:
         for ledger in (first, second):
             await ledger.aclose()
 
+    async def test_told_of_it_after_all_was_forgotten(self, path: Path) -> None:
+        """Rows that take the place of as many old ones are not taken for these."""
+        ours = await SqliteLedger.open(path)
+        old = datetime.now(UTC) - timedelta(days=60)
+        await ours.write([record(f"old {number}", time=old) for number in range(3)])
+        assert not await ours.others_wrote()
+        theirs = await SqliteLedger.open(path, keep_days=32)
+        await theirs.write([record(f"new {number}") for number in range(3)])
+        assert await ours.others_wrote()
+        for ledger in (ours, theirs):
+            await ledger.aclose()
+
     async def test_told_of_each_other(self, path: Path) -> None:
         """Each sees that the other one has written, once, and never takes itself for it."""
         first, second = await SqliteLedger.open(path), await SqliteLedger.open(path)

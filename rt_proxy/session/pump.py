@@ -150,6 +150,7 @@ class Pump:
         it leaves, what it has said goes on at once.
         """
         await self._flush()
+        await self._answer_controls(pieces)
         until = trio.current_time() + _LONGEST_HOLD
         while not isinstance(pieces[-1], Close | Fault):
             now = self._source.data_at = trio.current_time()
@@ -173,11 +174,19 @@ class Pump:
             more = await self._source.read()
         if more is None:
             return True
-        controls = [piece for piece in more if isinstance(piece, Control)]
-        pieces.extend(piece for piece in more if not isinstance(piece, Control))
+        pieces.extend(more)
+        await self._answer_controls(pieces)
+        return bool(more)
+
+    async def _answer_controls(self, pieces: deque[Piece]) -> None:
+        """Deal with the pings and pongs that stand behind what is held."""
+        controls = [piece for piece in pieces if isinstance(piece, Control)]
+        if controls:
+            held = [piece for piece in pieces if not isinstance(piece, Control)]
+            pieces.clear()
+            pieces.extend(held)
         for control in controls:
             await self._take_control(control)
-        return bool(more)
 
     async def _take_control(self, control: Control) -> None:
         """Have a ping answered, at once but where something is owed: then one in a second."""

@@ -234,12 +234,9 @@ class Session:
     async def _hear_usage(self) -> None:
         """Cancel the responses in progress, and hear the upstream until nothing is owed."""
         upstream = self._upstream
-        with contextlib.suppress(trio.BrokenResourceError):
-            if self.response_in_progress:
-                await upstream.spoil_message()
-            for event in self._conversation.cancellations():
-                await upstream.send_event(event)
+        cancelled: set[bytes] = set()
         while self._conversation.owes_usage:
+            await self._cancel_responses(cancelled)
             pieces = await upstream.read()
             for piece in pieces:
                 match piece:
@@ -251,6 +248,15 @@ class Session:
                         upstream.note_close(piece)
             if not pieces or isinstance(pieces[-1], Close | Fault):
                 return
+
+    async def _cancel_responses(self, cancelled: set[bytes]) -> None:
+        """Cancel each response in progress once; voice activity may begin others meanwhile."""
+        events = [one for one in self._conversation.cancellations() if one not in cancelled]
+        cancelled.update(events)
+        with contextlib.suppress(trio.BrokenResourceError):
+            for event in events:
+                await self._upstream.spoil_message()
+                await self._upstream.send_event(event)
 
     async def _part(self, ending: Ending, report: Callable[[Ending], None]) -> None:
         """Say goodbye to both sides; a cancellation only hurries it."""

@@ -22,7 +22,7 @@ MIGRATIONS = (
     (
         """
         CREATE TABLE usage (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,  -- none is used again, so that later is more
             time INTEGER NOT NULL,  -- microseconds since 1970, UTC
             kind TEXT NOT NULL,
             session_id TEXT NOT NULL,
