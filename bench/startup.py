@@ -56,8 +56,8 @@ def main() -> None:
     print(f"medians of {arguments.repeat} starts; the first start, which unpacks: {first:.2f} s\n")
     print("                        package  executable  ratio  target  verdict")
     row("start to listening", [f"{one:.2f} s" for one in times], times[1] / times[0], MOST_TIME)
-    row("memory after start", [f"{m:.0f} MiB" for m in memories], memories[1] / memories[0],
-        MOST_MEMORY)  # fmt: skip
+    resident = [f"{one:.0f} MiB" for one in memories]
+    row("memory after start", resident, memories[1] / memories[0], MOST_MEMORY)
     verdict = "met" if size <= MOST_SIZE else "MISSED"
     print(f"size of the file       {size / 1e6:.1f} MB, target {MOST_SIZE / 1e6:.0f} MB, {verdict}")
 

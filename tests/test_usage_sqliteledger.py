@@ -17,7 +17,7 @@ from test_usage_journal import MOMENT, record
 
 from rt_proxy.errors import LedgerError
 from rt_proxy.realtime.counts import Tokens
-from rt_proxy.usage import schema
+from rt_proxy.usage import schema, sqliteledger
 from rt_proxy.usage.ledger import Spent
 from rt_proxy.usage.record import UsageKind
 from rt_proxy.usage.sqliteledger import SqliteLedger
@@ -297,6 +297,25 @@ class TestTwoProcesses:
         assert await first.others_wrote()
         assert not await first.others_wrote()
         for ledger in (first, second):
+            await ledger.aclose()
+
+    async def test_told_of_it_after_it_could_not_be_opened(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What another process wrote while this one could not even open it is not missed."""
+        ours, theirs = await SqliteLedger.open(path), await SqliteLedger.open(path)
+
+        def fail(_: Path) -> sqlite3.Connection:
+            raise LedgerError("locked")
+
+        with monkeypatch.context() as broken:
+            ours._drop_connection()
+            broken.setattr(sqliteledger, "open_to_write", fail)
+            with pytest.raises(LedgerError):
+                await ours.others_wrote()
+            await theirs.write([record("r1")])
+        assert await ours.others_wrote()
+        for ledger in (ours, theirs):
             await ledger.aclose()
 
     async def test_told_of_it_after_all_was_forgotten(self, path: Path) -> None:

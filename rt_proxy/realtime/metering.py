@@ -158,10 +158,11 @@ class Meter:
         if response_id is None or response_id in self._active or response_id in self._done:
             return
         if len(response_id) <= _LONGEST_ID and len(self._active) < _ACTIVE_RESPONSES:
-            heard = 0.0 if _is_beside(response) else self.hearing.milliseconds
-            given = Tokens(audio_in=round(heard / _HEARD_MILLISECONDS))
-            if not _is_beside(response):
-                given += self._context
+            if _is_beside(response):
+                self._active[response_id] = _Response(Tokens(), 0.0)
+                return
+            heard = self.hearing.milliseconds
+            given = self._context + Tokens(audio_in=round(heard / _HEARD_MILLISECONDS))
             self._active[response_id] = _Response(given, heard)
 
     def note_done(self, response: Mapping[str, Any]) -> Metered | None:

@@ -155,13 +155,10 @@ class Pump:
         while not isinstance(pieces[-1], Close | Fault):
             now = self._source.data_at = trio.current_time()
             wait = pace.wait(now)
-            if (
-                wait <= 0
-                or now >= until
-                or not await self._read_ahead(
-                    pieces, min(now + min(max(wait, _SHORTEST_PAUSE), _PAUSE_STEP), until)
-                )
-            ):
+            if wait <= 0 or now >= until:
+                return
+            look_at = now + min(max(wait, _SHORTEST_PAUSE), _PAUSE_STEP)
+            if not await self._read_ahead(pieces, min(look_at, until)):
                 return
 
     async def _read_ahead(self, pieces: deque[Piece], until: float) -> bool:

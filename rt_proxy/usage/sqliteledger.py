@@ -160,10 +160,10 @@ class SqliteLedger:
             return self._connection
         if self._connection is not None:
             self._leave(self._connection)
-        inode, self._inode = self._inode, (0, 0)
         self._connection = open_to_write(self._path)
-        self._inode = _inode(self._path)
-        if self._inode != inode:  # what is in it already is looked up where it is wanted
+        inode = _inode(self._path)
+        if inode != self._inode:  # what is in it already is looked up where it is wanted
+            self._inode = inode
             self._last_row = _last_row(self._connection)
         return self._connection
 
