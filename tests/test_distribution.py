@@ -80,7 +80,11 @@ def test_metadata(wheel: Path) -> None:
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert metadata.get_payload().startswith("# rt-proxy\n")
+    page = metadata.get_payload()
+    assert page.startswith("# rt-proxy\n")
+    assert "\n- `docs/providers.md`: what to write for each.\n" in page
+    for link in re.findall(r"\]\(([^)]*)\)", page):  # nothing lies beside the page of an index
+        assert link.startswith("https://"), link
     told = set(metadata.get_all("Classifier") or ())
     assert {"Typing :: Typed", "Framework :: Trio", "Topic :: Internet :: Proxy Servers"} <= told
 

@@ -59,11 +59,15 @@ def serve(path: Path) -> None:
     except SettingsError as error:
         fail_by_config(error)
     _apply(config.settings)
+    problems: list[str] = []
+    clean = False
     try:
         sockets = passed_sockets(os.environ, os.getpid())
         clean = trio.run(_run, config, manager, sockets)
     except* RtProxyError as group:
-        fail(*(str(error) for error in _leaves(group)))
+        problems = [str(error) for error in _leaves(group)]
+    if problems:  # not said above, for up to Python 3.11.3 what is raised there becomes a group
+        fail(*problems)
     if not clean:
         sys.exit(UNCLEAN_STOP)
 
