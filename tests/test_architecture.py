@@ -71,6 +71,7 @@ DOORS = {
 PLAIN_ROOMS = {"realtime", "session", "listener"}
 #: Modules whose test module has another name than that.
 TESTED_IN = {"settings": "settingsrules", "cli": "cli_main", "cli.signals": "cli_serve"}
+TESTED_IN["listener.visit"] = "gate"
 TESTED_IN |= {
     f"realtime.events.{module}": "events"
     for module in ("audio", "base", "beta", "client", "items", "output", "responses", "server",

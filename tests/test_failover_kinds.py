@@ -171,7 +171,7 @@ KINDS = {
         url=TLS_URL,
     ),
     "hangs up in the TLS handshake": Kind(
-        "TLS: UNEXPECTED_EOF_WHILE_READING", hangs_up_at_once, url=TLS_URL
+        "hung up during the TLS handshake", hangs_up_at_once, url=TLS_URL
     ),
     "silent in the TLS handshake": Kind(
         f"no connection within {SHORT} s", failing.stays_silent, url=TLS_URL

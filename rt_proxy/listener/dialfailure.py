@@ -29,6 +29,8 @@ def dial_failure(error: OSError | trio.BrokenResourceError) -> str:
             return why
         case ssl.SSLCertVerificationError(verify_message=why):
             return f"TLS: {why.partition(_NAME_FOLLOWS)[0]}"
+        case trio.BrokenResourceError() | ssl.SSLEOFError():
+            return "hung up during the TLS handshake"
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
             return "TLS: what answers there speaks no TLS, as behind http:// and ws://"
         case ssl.SSLError(reason=why):
@@ -37,8 +39,6 @@ def dial_failure(error: OSError | trio.BrokenResourceError) -> str:
             return "DNS: the host name is not known"
         case OSError(errno=int(number)):
             return os.strerror(number).lower()
-        case trio.BrokenResourceError():
-            return "hung up during the TLS handshake"
         case _:
             return "cannot connect"
 

@@ -1,14 +1,12 @@
 """The gate: what happens to one visitor, from the first byte to the last.
 
-Reads the head, answers plain HTTP, lets clients in, opens an upstream, and only
-then answers 101. While an upstream is being opened the client is listened to,
-so that one that leaves is noticed. Every client that knocked gets one record.
-It is one long module because it is one story; what it decides is told elsewhere.
+Answers plain HTTP, lets clients in, opens an upstream, and only then answers 101.
+While an upstream is being opened the client is listened to, so that one that leaves
+is noticed. Every client that knocked gets one record (see ``visit.py``).
 """
 
 import contextlib
 import logging
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
@@ -18,9 +16,8 @@ import trio
 
 from rt_proxy.listener.addresses import client_address, origin_allowed, place_of
 from rt_proxy.listener.admission import Ticket, admit, authenticate
-from rt_proxy.listener.answers import send_answer
 from rt_proxy.listener.early import EarlyBytes, gather_early
-from rt_proxy.listener.head import Opened, read_head
+from rt_proxy.listener.head import Opened
 from rt_proxy.listener.house import House
 from rt_proxy.listener.inquiries import answer_page
 from rt_proxy.listener.limiter import (
@@ -31,54 +28,23 @@ from rt_proxy.listener.limiter import (
     scope_of_all,
     scope_of_token,
 )
-from rt_proxy.listener.listen import peer_address
 from rt_proxy.listener.opening import Upstream, UpstreamOpener, dismiss
-from rt_proxy.listener.pages import Answer, refusal_answer, render
 from rt_proxy.listener.roster import Roster
 from rt_proxy.listener.spending import look_up_budgets, open_purse, template_of
+from rt_proxy.listener.visit import Visit
 from rt_proxy.observe import SessionRecord
 from rt_proxy.realtime import closing, refusals
-from rt_proxy.realtime.closing import Ending, Side
+from rt_proxy.realtime.closing import Ending
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.hello import Hello, RequestHead, is_realtime_path, read_hello
 from rt_proxy.realtime.refusals import Refusal
-from rt_proxy.session.leg import Leg
 from rt_proxy.session.session import Session
-from rt_proxy.session.wslegs import accept_leg
 from rt_proxy.settings import no_limit_if_zero
 from rt_proxy.tokens.token import Token
 from rt_proxy.usage.bill import Bill
 from rt_proxy.usage.budgets import Purse
 
-#: How long a visitor that was silent too long, or is cut, may take to be answered, in seconds.
-_SHORT_LINGER = 0.25
-
 _logger = logging.getLogger("rt_proxy.gate")
-
-
-@attrs.define
-class _Visit:
-    """What is known of one visitor so far (mutable: it grows at every door).
-
-    Attributes:
-        stream: The visitor's.
-        house: What is in force for it.
-        scope: Cuts the visit.
-        started_at: When it came, on Trio's clock.
-        record: What will be written when the visit is over; a draft until then.
-        recorded: It has been written.
-        answered: Something has been sent, or is being sent.
-        head_only: An HTTP answer must have no body.
-    """
-
-    stream: trio.abc.Stream
-    house: House
-    scope: trio.CancelScope
-    started_at: float
-    record: SessionRecord
-    recorded: bool = False
-    answered: bool = False
-    head_only: bool = False
 
 
 @attrs.frozen
@@ -128,54 +94,43 @@ class Gate:
         of a second.
         """
         house = self._house()
-        record = _draft(stream)
-        with trio.CancelScope() as scope, self._roster.stranger(scope, house.settings.limits):
+        scope = trio.CancelScope()
+        visit = Visit(stream, house, scope, self._on_session_end)
+        with scope, self._roster.stranger(scope, house.settings.limits):
             try:
-                await self._receive(_Visit(stream, house, scope, trio.current_time(), record))
+                await self._receive(visit)
             except* Exception:
                 self.faults += 1
                 _logger.exception(
                     "a session failed by a fault of rt-proxy itself",
-                    extra={"fields": {"session_id": record.session_id}},
+                    extra={"fields": {"session_id": visit.record.session_id}},
                 )
             finally:
                 with trio.CancelScope(shield=True):  # closing by force cannot block
                     await trio.aclose_forcefully(stream)
 
-    async def _receive(self, visit: _Visit) -> None:
-        opened = await _read_head(visit)
+    async def _receive(self, visit: Visit) -> None:
+        opened = await visit.read_head()
         if opened is None:
             return
         if isinstance(opened, Refusal):
-            await self._refuse(visit, opened)
+            await visit.refuse(opened)
             return
         visit.head_only = opened.head.method == "HEAD"
         if is_realtime_path(opened.head.target):
             try:
                 await self._knock(visit, opened)
             except Exception:
-                await self._turn_away(visit, closing.INTERNAL_ERROR, refusals.internal_error())
+                await visit.turn_away(closing.INTERNAL_ERROR, refusals.internal_error())
                 raise
             finally:
                 if not visit.recorded:
-                    await self._turn_away(visit, closing.CUT, self._roster.turned_away())
+                    await visit.turn_away(closing.CUT, self._roster.turned_away())
         else:
             answer = await answer_page(visit.house, opened.head, draining=self._roster.draining)
-            await self._answer(visit, answer)
+            await visit.answer(answer)
 
-    async def _answer(self, visit: _Visit, answer: Answer, linger: float | None = None) -> None:
-        visit.answered = True
-        seconds = visit.house.settings.timeouts.farewell if linger is None else linger
-        await send_answer(visit.stream, render(answer, head_only=visit.head_only), seconds)
-
-    async def _turn_away(self, visit: _Visit, ending: Ending, refusal: Refusal) -> None:
-        """Part from a client that is cut, or that we fail, before its session has begun."""
-        self._record_untold(visit, ending)
-        if not visit.answered:
-            with trio.CancelScope(shield=True):  # no longer than the linger
-                await self._answer(visit, refusal_answer(refusal), _SHORT_LINGER)
-
-    async def _knock(self, visit: _Visit, opened: Opened) -> None:
+    async def _knock(self, visit: Visit, opened: Opened) -> None:
         """Decide on a client, in one go: what is decided holds when the seat is taken."""
         house = visit.house
         await house.tokens.refresh()
@@ -184,7 +139,7 @@ class Gate:
         place = place_of(address)
         hello = read_hello(opened.head)
         if isinstance(hello, Refusal):
-            await self._refuse(visit, hello)
+            await visit.refuse(hello)
             return
         token = authenticate(hello.credential, house.tokens, datetime.now(UTC))
         if isinstance(token, Token):
@@ -194,11 +149,11 @@ class Gate:
         visit.record = attrs.evolve(visit.record, model=hello.model, dialect=dialect)
         ticket = self._decide(visit, opened.head, hello, place)
         if isinstance(ticket, Refusal):
-            await self._refuse(visit, ticket, hello, opened.rest)
+            await visit.refuse(ticket, hello, opened.rest)
             return
         purse = open_purse(house, ticket, visit.record.session_id)
         if isinstance(purse, Refusal):
-            await self._refuse(visit, purse, hello, opened.rest)
+            await visit.refuse(purse, hello, opened.rest)
             return
         self._roster.know(visit.scope)
         scopes = _scopes(house, ticket.token, place)
@@ -212,7 +167,7 @@ class Gate:
                 purse.close()
 
     def _decide(
-        self, visit: _Visit, head: RequestHead, hello: Hello, place: str | None
+        self, visit: Visit, head: RequestHead, hello: Hello, place: str | None
     ) -> Ticket | Refusal:
         house = visit.house
         if not origin_allowed(head, house.settings.listen.origins):
@@ -243,7 +198,7 @@ class Gate:
         )
 
     async def _serve(
-        self, visit: _Visit, ticket: Ticket, early: EarlyBytes, allowance: _Allowance
+        self, visit: Visit, ticket: Ticket, early: EarlyBytes, allowance: _Allowance
     ) -> None:
         metered = visit.house.books.are_kept or allowance.purse.has_accounts
         message_bytes = allowance.scopes.message_bytes(visit.house.settings.limits.message_bytes)
@@ -257,13 +212,13 @@ class Gate:
                     upstream.seat.close()
                     await dismiss(upstream.leg)
             elif isinstance(upstream, Refusal):
-                await self._refuse(visit, upstream, ticket.hello, early.data)
+                await visit.refuse(upstream, ticket.hello, early.data)
             else:
-                self._record_untold(visit, closing.CLIENT_LOST)
+                visit.end_untold(closing.CLIENT_LOST)
             room.cancel_scope.cancel("the visit is over")
 
     async def _open(
-        self, visit: _Visit, ticket: Ticket, early: EarlyBytes, opener: UpstreamOpener
+        self, visit: Visit, ticket: Ticket, early: EarlyBytes, opener: UpstreamOpener
     ) -> Upstream | Refusal | None:
         """Open an upstream while listening to the client; None: the client left."""
         outcome: Upstream | Refusal | None = None
@@ -288,7 +243,7 @@ class Gate:
 
     async def _hold(
         self,
-        visit: _Visit,
+        visit: Visit,
         ticket: Ticket,
         early: EarlyBytes,
         room: trio.Nursery,
@@ -315,14 +270,13 @@ class Gate:
             parsed_bytes=limits.parsed_bytes,
             remask=upstream.must_remask,
         )
-        visit.answered = True
         client = None
         with trio.move_on_after(no_limit_if_zero(timeouts.send_stall)) as accepting:
             with contextlib.suppress(trio.BrokenResourceError):
-                client = await _accept(room, visit.stream, ticket.hello, frames, early.data)
+                client = await visit.accept(room, ticket.hello, frames, early.data)
         if client is None:
             stalled = accepting.cancelled_caught
-            self._record_untold(visit, closing.CLIENT_STALLED if stalled else closing.CLIENT_LOST)
+            visit.end_untold(closing.CLIENT_STALLED if stalled else closing.CLIENT_LOST)
             return
         opening = trio.current_time() - visit.started_at
         visit.record = attrs.evolve(visit.record, opening=opening)
@@ -338,67 +292,14 @@ class Gate:
 
         def report(ending: Ending) -> None:
             visit.record = attrs.evolve(visit.record, **session.figures())
-            self._record(visit, ending.side, ending.word, ending.client_code, ending.reason)
+            visit.end(ending.side, ending.word, ending.client_code, ending.reason)
             opener.note_end(upstream, ending, visit.record.duration - opening)
 
         with self._roster.guest(session, ticket.token.id, visit.house.tokens):
             await session.run(report)
 
-    async def _refuse(
-        self, visit: _Visit, refusal: Refusal, hello: Hello | None = None, unread: bytes = b""
-    ) -> None:
-        """Refuse a visitor, in the form that it can read."""
-        as_event = (
-            hello is not None
-            and refusal.close_code is not None
-            and not hello.azure
-            and visit.house.settings.refusals == "event"
-        )
-        close_code = refusal.close_code if as_event else None
-        self._record(visit, Side.PROXY, refusal.log_word, close_code, refusal.message)
-        if hello is None or not as_event:
-            linger = _SHORT_LINGER if refusal.code == "head_timeout" else None
-            await self._answer(visit, refusal_answer(refusal), linger)
-            return
-        visit.answered = True
-        ending = closing.refused(refusal)
-        frames = FrameReader(masked=True, message_bytes=0, parsed_bytes=0)
-        frames.discard()
-        async with trio.open_nursery() as room:
-            with trio.move_on_after(visit.house.settings.timeouts.farewell):
-                with contextlib.suppress(trio.BrokenResourceError):
-                    leg = await _accept(room, visit.stream, hello, frames, unread)
-                    await leg.close(ending.client_code, ending.reason, event=refusal.event())
-            room.cancel_scope.cancel("the visit is over")
 
-    def _record_untold(self, visit: _Visit, ending: Ending) -> None:
-        """Record an ending that the client could not be told, for want of a WebSocket."""
-        self._record(visit, ending.side, ending.word, reason=ending.reason)
-
-    def _record(
-        self,
-        visit: _Visit,
-        side: Side,
-        word: str,
-        close_code: int | None = None,
-        reason: str = "",
-    ) -> None:
-        """Write the record of a visit; only the first one counts."""
-        if visit.recorded:
-            return
-        visit.recorded = True
-        visit.record = attrs.evolve(
-            visit.record,
-            duration=trio.current_time() - visit.started_at,
-            ended_by=side,
-            ending=word,
-            close_code=close_code,
-            reason=reason,
-        )
-        self._on_session_end(visit.record)
-
-
-def _bill(visit: _Visit, ticket: Ticket, upstream: Upstream, purse: Purse) -> Bill | None:
+def _bill(visit: Visit, ticket: Ticket, upstream: Upstream, purse: Purse) -> Bill | None:
     """Begin the bill of a session; None: nobody wants to know what it spends."""
     books = visit.house.books
     if not (books.are_kept or purse.has_accounts):
@@ -413,40 +314,3 @@ def _scopes(house: House, token: Token, place: str | None) -> Scopes:
     of_address = () if place is None else (scope_of_address(place, limits),)
     of_token = scope_of_token(token.id, limits, token.limits)
     return Scopes((scope_of_all(limits), *of_address, of_token))
-
-
-def _draft(stream: trio.abc.Stream) -> SessionRecord:
-    return SessionRecord(
-        session_id=secrets.token_hex(8),
-        started=datetime.now(UTC),
-        duration=0,
-        ended_by=Side.PROXY,
-        ending="",
-        address=peer_address(stream),
-    )
-
-
-async def _read_head(visit: _Visit) -> Opened | Refusal | None:
-    """Shake hands (TLS) and read the head, in time."""
-    stream, settings = visit.stream, visit.house.settings
-    with trio.move_on_after(no_limit_if_zero(settings.timeouts.head)):
-        if isinstance(stream, trio.SSLStream):
-            try:
-                await stream.do_handshake()
-            except trio.BrokenResourceError:
-                return None
-        return await read_head(stream, settings.limits.head_bytes)
-    return refusals.head_timeout()
-
-
-async def _accept(
-    room: trio.Nursery, stream: trio.abc.Stream, hello: Hello, frames: FrameReader, unread: bytes
-) -> Leg:
-    return await accept_leg(
-        room,
-        stream,
-        key=hello.websocket_key,
-        subprotocol=hello.subprotocol,
-        frames=frames,
-        unread=unread,
-    )
