@@ -13,10 +13,12 @@ import trio
 
 from rt_proxy.channels import Channel, UpstreamRequest, make_channels, problems, upstream_request
 from rt_proxy.clientturn import Question, Reply, Turn
-from rt_proxy.listener.dial import Dial, TcpDial, dial_failure
+from rt_proxy.listener.dial import Dial, TcpDial
+from rt_proxy.listener.dialfailure import dial_failure
 from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.frames import Close, Message
 from rt_proxy.realtime.jsontext import parse_object
+from rt_proxy.session.forwarding import ForwardingStream
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.wslegs import UpgradeFailedError, open_leg
 from rt_proxy.settings import ChannelSettings, Secret, Settings
@@ -182,26 +184,17 @@ async def _leave(leg: Leg, turn: Turn) -> None:
         await leg.close(1000, "")
 
 
-class _Overheard(trio.abc.Stream):
+class _Overheard(ForwardingStream):
     """A stream that remembers what it received first, for the words of a refused upgrade."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._start = b""
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        data = bytes(await self._stream.receive_some(max_bytes))
+        data = bytes(await super().receive_some(max_bytes))
         self._start += data[: _REFUSAL_BYTES - len(self._start)]
         return data
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
     async def body(self) -> bytes:
         """Wait for the body of the HTTP answer that came; it may be cut. Cancelling is safe."""

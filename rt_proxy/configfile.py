@@ -5,9 +5,7 @@ told in ``configtypes.py``, and what providers differ in by ``channels.problems`
 """
 
 import difflib
-import json
 import os
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -29,13 +27,11 @@ from rt_proxy.settings import (
     UsageSettings,
 )
 from rt_proxy.settingsrules import check
-from rt_proxy.simulator.faults import parse_fault
-from rt_proxy.tomlvalues import exact_number, syntax_problem
+from rt_proxy.simulator.faults import fault_problem
+from rt_proxy.tomlvalues import exact_number, syntax_problem, toml_key
 
 _Place = tuple[str | int, ...]
 _T = TypeVar("_T")
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def load_settings(
@@ -122,36 +118,23 @@ class _OneSection:
 
 
 def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
-    """Take every path, a default one too, from the folder of the config file."""
-    tls, usage = settings.listen.tls, settings.usage
-    if tls is not None:
-        tls = attrs.evolve(tls, cert=folder / tls.cert, key=folder / tls.key)
-    if usage is not None:
-        usage = attrs.evolve(usage, file=folder / usage.file)
+    """Take what no ``Path`` was read for from the folder: defaults, and programs in it."""
+    usage = settings.usage
     return attrs.evolve(
         settings,
-        channels=tuple(_with_absolute_files(channel, folder) for channel in settings.channels),
-        listen=attrs.evolve(settings.listen, tls=tls),
+        channels=tuple(_with_absolute_program(channel, folder) for channel in settings.channels),
         tokens=attrs.evolve(settings.tokens, file=folder / settings.tokens.file),
-        usage=usage,
+        usage=None if usage is None else attrs.evolve(usage, file=folder / usage.file),
     )
 
 
-def _with_absolute_files(channel: ChannelSettings, folder: Path) -> ChannelSettings:
-    ca_file, cert, source = channel.ca_file, channel.client_cert, channel.api_key_from
-    if cert is not None:
-        cert = attrs.evolve(cert, cert=folder / cert.cert, key=folder / cert.key)
-    if source is not None and source.file is not None:
-        source = attrs.evolve(source, file=folder / source.file)
-    if source is not None and source.command and "/" in source.command[0]:
-        program, *arguments = source.command
-        source = attrs.evolve(source, command=(str(folder / program), *arguments))
-    return attrs.evolve(
-        channel,
-        ca_file=None if ca_file is None else folder / ca_file,
-        client_cert=cert,
-        api_key_from=source,
-    )
+def _with_absolute_program(channel: ChannelSettings, folder: Path) -> ChannelSettings:
+    source = channel.api_key_from
+    if source is None or not source.command or "/" not in source.command[0]:
+        return channel
+    program, *arguments = source.command
+    source = attrs.evolve(source, command=(str(folder / program), *arguments))
+    return attrs.evolve(channel, api_key_from=source)
 
 
 # --- from bytes to a document -------------------------------------------------------------
@@ -290,11 +273,9 @@ def _broken_channel_rules(channel: ChannelSettings, *, has_provider: bool) -> li
 
 
 def _broken_fault(channel: ChannelSettings) -> Iterator[tuple[str, str]]:
-    if channel.provider == "simulator" and channel.fault is not None:
-        try:
-            parse_fault(channel.fault)
-        except ValueError as error:
-            yield "fault", str(error)
+    problem = fault_problem(channel.fault) if channel.provider == "simulator" else None
+    if problem is not None:
+        yield "fault", problem
 
 
 def _mistakes(error: Exception, place: _Place) -> Iterator[_Mistake]:
@@ -333,7 +314,7 @@ def _dotted(place: _Place) -> str:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
-            key = step if _BARE_KEY.fullmatch(step) else json.dumps(step, ensure_ascii=False)
+            key = toml_key(step)
             text += f".{key}" if text else key
     return text
 

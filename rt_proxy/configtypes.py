@@ -45,7 +45,7 @@ def strict_converter(folder: Path, environ: Mapping[str, str]) -> Converter:
     converter.register_structure_hook(float, lambda value, _: _finite(value))
     converter.register_structure_hook(Decimal, lambda value, _: _exact_amount(value))
     converter.register_structure_hook(date, lambda value, _: exactly(date, value))
-    converter.register_structure_hook(Path, lambda value, _: _read_path(value))
+    converter.register_structure_hook(Path, lambda value, _: folder / _read_path(value))
     converter.register_structure_hook(
         Secret, lambda value, _: _read_secret(value, folder, environ, "the key", _KEY_TEXT)
     )

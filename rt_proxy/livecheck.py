@@ -24,6 +24,7 @@ from rt_proxy.realtime.hello import Hello
 from rt_proxy.realtime.jsontext import parse_object
 from rt_proxy.realtime.looks import text_at
 from rt_proxy.realtime.refusals import Refusal
+from rt_proxy.session.forwarding import ForwardingStream
 from rt_proxy.settings import Settings
 from rt_proxy.simulated import open_simulated
 from rt_proxy.tokens.store import MemoryTokenStore
@@ -279,16 +280,7 @@ def _house(settings: Settings, channel: Channel, dial: Dial) -> House:
 
 def _ticket(probe: Probe) -> Ticket | Refusal:
     return admit(
-        Hello(
-            path="/v1/realtime",
-            azure=False,
-            dialect=None,
-            model=probe.model,
-            intent=None if probe.intent == "realtime" else probe.intent,
-            credential=None,
-            offers_realtime=False,
-            websocket_key="",
-        ),
+        Hello.asking_for(probe.model, transcription=probe.intent == "transcription"),
         Token("tok_check", "check", "0" * 64, datetime.now(UTC)),
         (probe.channel,),
         default_model=None,
@@ -343,23 +335,14 @@ def _step(begin: float, end: float) -> float | None:
     return end - begin if math.isfinite(begin) and math.isfinite(end) else None
 
 
-class _Watched(trio.abc.Stream):
+class _Watched(ForwardingStream):
     """A stream that tells a stopwatch when bytes come."""
 
     def __init__(self, stream: trio.abc.Stream, watch: _Stopwatch) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._watch = watch
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        data = await self._stream.receive_some(max_bytes)
+        data = await super().receive_some(max_bytes)
         self._watch.note_bytes()
         return data
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

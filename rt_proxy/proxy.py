@@ -35,7 +35,7 @@ from rt_proxy.realtime import closing
 from rt_proxy.settings import Settings, UsageSettings
 from rt_proxy.settingsrules import check
 from rt_proxy.simulated import open_simulated
-from rt_proxy.simulator import parse_fault
+from rt_proxy.simulator import fault_problem
 from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.store import Standing, TokenStore
 from rt_proxy.usage.books import Books, OnBudgetWarning, OnUsage
@@ -286,10 +286,9 @@ class Proxy:
 
 def _wrong_faults(settings: Settings) -> Iterator[str]:
     for index, channel in enumerate(settings.channels):
-        try:
-            parse_fault(channel.fault or "stall")
-        except ValueError as error:
-            yield f"channels[{index}].fault: {error}"
+        problem = fault_problem(channel.fault)
+        if problem is not None:
+            yield f"channels[{index}].fault: {problem}"
 
 
 def _prices_of(settings: Settings) -> Prices:

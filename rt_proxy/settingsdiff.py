@@ -5,7 +5,6 @@ says that it cannot be a secret; of all others it is said that they changed, and
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -16,7 +15,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from rt_proxy.settings import ChannelSettings, Settings
+from rt_proxy.settings import ChannelSettings, Secret, Settings
+from rt_proxy.tomlvalues import toml_key
 
 #: Fields of text that are no secrets; what is not here is not shown, new fields included.
 _OPEN_TEXTS = frozenset({
@@ -26,7 +26,6 @@ _OPEN_TEXTS = frozenset({
 #: Of these only the origin is shown: a key may stand in the rest.
 _URLS = frozenset({"base_url", "endpoint"})
 _OPEN_TYPES = (bool, int, float, Decimal, date, Path, NoneType)
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def changes(old: Settings, new: Settings) -> tuple[str, ...]:
@@ -81,7 +80,7 @@ def _between_mappings(
     place: str, old: Mapping[str, Any], new: Mapping[str, Any], field: "attrs.Attribute[Any]"
 ) -> Iterator[str]:
     for key in dict.fromkeys([*old, *new]):
-        inner = f"{place}.{_key(str(key))}"
+        inner = f"{place}.{toml_key(str(key))}"
         if key in old and key in new:
             yield from _between(inner, old[key], new[key], field)
         else:
@@ -111,7 +110,7 @@ def _order(place: str, old: list[str], new: list[str]) -> Iterator[str]:
 
 def _is_group(value: object) -> bool:
     """Tell whether a value is a table of settings of its own; a secret has no parts."""
-    return attrs.has(type(value)) and not hasattr(value, "reveal")
+    return attrs.has(type(value)) and not isinstance(value, Secret)
 
 
 def _what_happened(old: object, new: object) -> str:
@@ -167,7 +166,3 @@ def _literal(value: object) -> str | None:
             items = [_literal(item) for item in value]
             return None if None in items else f"[{', '.join(map(str, items))}]"
     return None
-
-
-def _key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)

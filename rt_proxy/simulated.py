@@ -18,6 +18,7 @@ from rt_proxy.realtime.framereader import FrameReader
 from rt_proxy.realtime.frames import BINARY, Message
 from rt_proxy.realtime.hello import Hello, RequestHead, read_hello
 from rt_proxy.realtime.refusals import Refusal, http_only
+from rt_proxy.session.forwarding import ForwardingStream
 from rt_proxy.session.leg import Leg
 from rt_proxy.session.wslegs import accept_leg
 from rt_proxy.simulator import Fault, SimulatorEnd, converse, parse_fault
@@ -132,25 +133,16 @@ async def _close(leg: Leg, end: SimulatorEnd) -> None:
         await leg.close(end.code, end.reason)
 
 
-class _SimulatedStream(trio.abc.Stream):
+class _SimulatedStream(ForwardingStream):
     """Our end of a simulated upstream; closing it ends the simulator at the other end."""
 
     def __init__(self, near: trio.abc.Stream, scope: trio.CancelScope) -> None:
-        self._near = near
+        super().__init__(near)
         self._scope = scope
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._near.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._near.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._near.receive_some(max_bytes)
 
     async def aclose(self) -> None:
         self._scope.cancel("the session is over")
-        await self._near.aclose()
+        await super().aclose()
 
 
 async def open_simulated(nursery: trio.Nursery, channel: Channel) -> trio.abc.Stream:
@@ -162,7 +154,7 @@ async def open_simulated(nursery: trio.Nursery, channel: Channel) -> trio.abc.St
         nursery: Where the simulator lives until the stream is closed.
         channel: The channel whose dialect it speaks, and whose fault it shows.
     """
-    fault = Fault() if channel.fault is None else parse_fault(channel.fault)
+    fault = parse_fault(channel.fault)
     near, far = (trio.SocketStream(end) for end in trio.socket.socketpair())
     scope = trio.CancelScope()
 

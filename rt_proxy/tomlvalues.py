@@ -3,6 +3,7 @@
 And what is wrong with a text that is no TOML, in words that name no Python type.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -18,6 +19,8 @@ _TUPLE = re.compile(r"""\((['"].*['"]),?\)""")
 #: Reads what TOML calls a float, for money is meant to the last digit. An exponent that no Decimal
 #: can have makes a NaN, which is refused in its place, and no exception of another kind.
 exact_number = partial(Decimal, context=Context(traps=[]))
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 _TOML_NAMES: Mapping[type, str] = {
     bool: "a boolean",
@@ -35,6 +38,11 @@ _TOML_NAMES: Mapping[type, str] = {
 def toml_name(value: object) -> str:
     """Return how TOML calls the type of a value."""
     return _TOML_NAMES.get(type(value), "a date or time")
+
+
+def toml_key(key: str) -> str:
+    """Return a key as TOML writes it, in quotes where it needs them."""
+    return key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
 
 
 def exactly(kind: type[_T], value: object) -> _T:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands import SIMULATOR, Served
+from hypothesis import HealthCheck, settings
 
 Serve = Callable[..., Served]
 
@@ -15,8 +16,14 @@ _ANNOUNCE = "log_says(text, ...): the test makes rt_proxy log warnings or errors
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known by which a test announces what it makes rt_proxy complain of."""
+    """Make the marker known by which a test announces what it makes rt_proxy complain of.
+
+    And give every drawn example the time that it takes: no test is about how fast a machine is.
+    """
     config.addinivalue_line("markers", _ANNOUNCE)
+    too_slow = [HealthCheck.too_slow]
+    settings.register_profile("unhurried", deadline=None, suppress_health_check=too_slow)
+    settings.load_profile("unhurried")
 
 
 class _Complaints(logging.Handler):

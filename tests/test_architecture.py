@@ -21,6 +21,7 @@ TESTS = Path(__file__).parent
 STOREYS = {
     "errors": 0,
     "fieldtypes": 0,
+    "moments": 0,
     "settings": 0,
     "settingsrules": 0,
     "tomlvalues": 0,

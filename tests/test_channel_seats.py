@@ -54,7 +54,7 @@ async def test_a_refused_key(autojump_clock: MockClock, way: Way) -> None:
         network = Network(house, "a", "b")
         network.ways["a"] = way
         assert await served(house) == (f"a: {way.why}", "b")
-        await trio.sleep(100_000)
+        await trio.sleep(1_000)
         assert await served(house) == ("b",)
         del network.ways["a"]
         house.proxy.reload(settings_with(house))

@@ -104,7 +104,6 @@ class TestRoundTrip:
         """Every event of the reference, and every one that was captured, comes out as it was."""
         assert exact(json.loads(dump(parse(json.dumps(event))))) == exact(event)
 
-    @settings(deadline=None)
     @given(st.dictionaries(KEYS, JSON), st.text(max_size=5))
     def test_any_object(self, members: dict[str, Any], type_: str) -> None:
         """Any JSON object with a string for a type is an event, and loses nothing."""
@@ -112,13 +111,12 @@ class TestRoundTrip:
 
         assert exact(json.loads(dump(parse(json.dumps(event))))) == exact(event)
 
-    @settings(deadline=None, max_examples=500)
+    @settings(max_examples=500)
     @given(mutants())
     def test_mutated_events(self, event: dict[str, Any]) -> None:
         """An event with anything wrong in it is an event, and loses nothing."""
         assert exact(json.loads(dump(parse(json.dumps(event))))) == exact(event)
 
-    @settings(deadline=None)
     @given(mutants(), st.sampled_from([True, False]))
     def test_text_and_bytes(self, event: dict[str, Any], escaped: bool) -> None:
         """Bytes in UTF-8 are the same event as text, with escapes or without."""
@@ -126,7 +124,6 @@ class TestRoundTrip:
 
         assert parse(text) == parse(text.decode())
 
-    @settings(deadline=None)
     @given(mutants())
     def test_equality(self, event: dict[str, Any]) -> None:
         """Events of the same text are equal."""
@@ -517,7 +514,6 @@ class TestStructure:
         assert structure({"type": "message"}, MessageItem) is None
         assert structure({"type": "other", "role": "user", "content": []}, MessageItem) is None
 
-    @settings(deadline=None)
     @given(JSON)
     def test_never_raises(self, value: object) -> None:
         """Whatever the value is, it is an object or none."""

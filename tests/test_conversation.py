@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_proxy.realtime import closing
@@ -31,6 +31,7 @@ def conversation(
     upstream: Dialect = Dialect.GA,
     drop: Iterable[str] = (),
     mcp: bool = True,
+    metered: bool = False,
 ) -> Conversation:
     """Return a conversation of a session for one model."""
     return Conversation(
@@ -41,6 +42,7 @@ def conversation(
         client_was_silent=silent,
         drop_fields=frozenset(drop),
         mcp=mcp,
+        metered=metered,
     )
 
 
@@ -753,7 +755,7 @@ class TestOnlyTranscribing:
 
 
 class TestTranscriptions:
-    """Which model transcribed an item is known until it has."""
+    """What an item's transcription costs is put on the bill of the model that made it."""
 
     @staticmethod
     def item(step: str, item_id: str) -> bytes:
@@ -766,8 +768,7 @@ class TestTranscriptions:
     @pytest.mark.parametrize("nested", [True, False])
     def test_the_model_at_the_commit(self, *, type_: str, nested: bool) -> None:
         """It is the one of the commit, also where the session has another by then."""
-        talk = conversation(None, None)
-        assert talk.transcription_model("a") is None
+        talk = conversation(None, None, metered=True)
         for step, model, item in (("created", "one", "a"), ("updated", "two", "b")):
             transcription = {"model": model}
             session = (
@@ -778,10 +779,9 @@ class TestTranscriptions:
             event = dumped({"type": f"{type_}.{step}", "session": session})
             assert talk.on_upstream(event) == Forward()
             assert talk.on_upstream(self.item("committed", item)) == Forward()
-        assert (talk.transcription_model("a"), talk.transcription_model("b")) == ("one", "two")
-        assert talk.on_upstream(self.item("completed", "a")) == Forward()
-        assert talk.transcription_model("a") == "two"
-        assert talk.on_upstream(self.item("failed", "b")) == Forward()
+        for item in ("a", "b"):
+            assert talk.on_upstream(self.item("completed", item)) == Forward()
+        assert [metered.model for metered in talk.take_metered()] == ["one", "two"]
 
 
 class TestExpiry:
@@ -955,7 +955,6 @@ _JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([*EDITED_CLIENT_EVENTS, *WATCHED_UPSTREAM_EVENTS, "x"]),
     st.dictionaries(st.sampled_from(["session", "response", "error", "event_id"]), _JSON),
@@ -980,7 +979,6 @@ def test_never_raises_for_any_event(
     assert all(type(count) is int and count > 0 for count in talk.usage().values())
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=100) | _JSON.map(dumped))
 def test_never_raises_for_any_bytes(payload: bytes) -> None:
     """Whatever bytes come there is a verdict."""

@@ -18,7 +18,8 @@ from trio.testing import MockClock
 from rt_proxy.channels import Channel, UpstreamRequest
 from rt_proxy.client import server_at, take_turn
 from rt_proxy.clientturn import Question
-from rt_proxy.listener.dial import TcpDial, dial_failure
+from rt_proxy.listener.dial import TcpDial
+from rt_proxy.listener.dialfailure import dial_failure
 from rt_proxy.settings import TlsSettings
 from rt_proxy.simulated import serve_simulated
 from rt_proxy.simulator import parse_fault

@@ -10,16 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rt_proxy.realtime.dialects import BetaClientTranslator, GaClientTranslator, Untranslated
 from rt_proxy.realtime.dialects.translator import Translator
 from rt_proxy.realtime.jsontext import parse_object
 from rt_proxy.realtime.memory import Memory
-
-#: Texts are drawn letter by letter, which takes its time on a machine that has others to do.
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Json = dict[str, Any]
 Value = Any
@@ -454,7 +451,6 @@ def translated(way: str, text: str, translator: Translator | None = None) -> tup
 class TestEveryEvent:
     """What holds for every event on each of the four ways."""
 
-    @UNHURRIED
     @given(ANY_WAY)
     def test_what_nobody_knows_stays_to_the_letter(
         self, drawn: tuple[str, tuple[str, list[str]], list[tuple[str, list[str]]]]
@@ -464,7 +460,6 @@ class TestEveryEvent:
         got = "\n".join(translated(way, text))
         assert [odd for odd in junk if odd not in got] == []
 
-    @UNHURRIED
     @given(ANY_WAY)
     def test_no_event_id_is_lost(
         self, drawn: tuple[str, tuple[str, list[str]], list[tuple[str, list[str]]]]
@@ -476,7 +471,6 @@ class TestEveryEvent:
         assert len(set(ids)) == len(ids)
         assert sum(not id_.startswith("event_") for id_ in ids) == 1
 
-    @UNHURRIED
     @given(ANY_WAY)
     def test_twice_is_once(
         self, drawn: tuple[str, tuple[str, list[str]], list[tuple[str, list[str]]]]
@@ -487,7 +481,6 @@ class TestEveryEvent:
             (again,) = translated(way, event)
             assert again is event
 
-    @UNHURRIED
     @given(ANY_WAY)
     def test_twice_is_once_in_one_session(
         self, drawn: tuple[str, tuple[str, list[str]], list[tuple[str, list[str]]]]
@@ -508,7 +501,6 @@ class TestEveryEvent:
                     "conversation.item.created",
                 )
 
-    @UNHURRIED
     @given(
         st.sampled_from(sorted(WAYS)),
         texts(
@@ -525,7 +517,6 @@ class TestEveryEvent:
         (got,) = translated(way, text)
         assert got is text
 
-    @UNHURRIED
     @given(ANY_WAY)
     def test_types_are_those_of_the_other_dialect(
         self, drawn: tuple[str, tuple[str, list[str]], list[tuple[str, list[str]]]]
@@ -653,19 +644,18 @@ def never_raises(text: str) -> None:
 class TestNothingRaises:
     """Whatever a peer sends gets an answer."""
 
-    @settings(UNHURRIED, max_examples=300)
+    @settings(max_examples=300)
     @given(of_scraps())
     def test_events_of_scraps(self, text: str) -> None:
         """Any object whatever."""
         never_raises(text)
 
-    @settings(UNHURRIED, max_examples=300)
+    @settings(max_examples=300)
     @given(mutations())
     def test_mutations(self, text: str) -> None:
         """An event in which something is missing, or of another kind, or twice."""
         never_raises(text)
 
-    @UNHURRIED
     @given(SCRAPS.filter(lambda text: text.startswith("{")))
     def test_objects(self, text: str) -> None:
         """An object that is no event."""
@@ -798,7 +788,6 @@ TEMPERATURE = st.fixed_dictionaries({"temperature": NUMBER})
 class TestThereAndBack:
     """What comes back from the other dialect means what it meant."""
 
-    @UNHURRIED
     @given(event_of("session.update", "session", MORE_BETA_SESSION))
     def test_the_session_that_a_beta_client_wants(self, text: str) -> None:
         """An upstream that takes all that it is asked for shows it as it was asked for."""
@@ -808,7 +797,6 @@ class TestThereAndBack:
             exact(text)["session"], *GONE_TO_GA
         )
 
-    @UNHURRIED
     @given(event_of("session.update", "session", MORE_GA_SESSION))
     def test_the_session_that_a_ga_client_wants(self, text: str) -> None:
         """The same for a GA client, but for what Beta has no word for."""
@@ -816,7 +804,6 @@ class TestThereAndBack:
         back = exact(one("to a GA client", echo))
         assert meant_ga(back["session"]) == meant_ga(exact(text)["session"], *GONE_TO_BETA)
 
-    @UNHURRIED
     @given(
         event_of("session.updated", "session", st.builds(dict.__or__, BETA_SESSION, TEMPERATURE))
     )
@@ -825,14 +812,12 @@ class TestThereAndBack:
         back = exact(one("to a Beta client", one("to a GA client", text)))
         assert meant_beta(back["session"]) == meant_beta(exact(text)["session"])
 
-    @UNHURRIED
     @given(event_of("session.updated", "session", MORE_GA_SESSION))
     def test_the_session_that_a_ga_server_shows(self, text: str) -> None:
         """Nothing is lost on the way through Beta."""
         back = exact(one("to a GA client", one("to a Beta client", text)))
         assert meant_ga(back["session"], "temperature") == meant_ga(exact(text)["session"])
 
-    @UNHURRIED
     @given(event_of("response.create", "response", BETA_WANTED))
     def test_the_response_that_a_beta_client_wants(self, text: str) -> None:
         """A Beta upstream behind a GA client is asked for the same."""
@@ -841,14 +826,12 @@ class TestThereAndBack:
             exact(text)["response"], "temperature", "commit"
         )
 
-    @UNHURRIED
     @given(event_of("response.create", "response", GA_WANTED))
     def test_the_response_that_a_ga_client_wants(self, text: str) -> None:
         """A GA upstream behind a Beta client is asked for the same."""
         back = exact(one("from a Beta client", one("from a GA client", text)))
         assert meant_ga(back["response"]) == meant_ga(exact(text)["response"])
 
-    @UNHURRIED
     @given(
         event_of("response.done", "response", st.builds(dict.__or__, BETA_RESPONSE, TEMPERATURE))
     )
@@ -857,14 +840,12 @@ class TestThereAndBack:
         back = exact(one("to a Beta client", translated("to a GA client", text)[-1]))
         assert meant_beta(back["response"]) == meant_beta(exact(text)["response"])
 
-    @UNHURRIED
     @given(event_of("response.done", "response", GA_RESPONSE))
     def test_the_response_that_a_ga_server_shows(self, text: str) -> None:
         """Nothing is lost on the way through Beta."""
         back = exact(translated("to a GA client", one("to a Beta client", text))[-1])
         assert meant_ga(back["response"], "temperature") == meant_ga(exact(text)["response"])
 
-    @UNHURRIED
     @given(event_of("conversation.item.create", "item", BETA_ITEM))
     def test_the_item_that_a_beta_client_makes(self, text: str) -> None:
         """It is shown as it was made."""
@@ -873,7 +854,6 @@ class TestThereAndBack:
         assert meant_item(back["item"]) == meant_item(exact(text)["item"])
         assert back["item"]["object"] == "realtime.item"
 
-    @UNHURRIED
     @given(event_of("conversation.item.create", "item", GA_ITEM))
     def test_the_item_that_a_ga_client_makes(self, text: str) -> None:
         """It is shown as it was made, when it is there and when it is final."""
@@ -881,14 +861,12 @@ class TestThereAndBack:
         for back in map(exact, translated("to a GA client", echo)):
             assert meant_item(back["item"]) == meant_item(exact(text)["item"])
 
-    @UNHURRIED
     @given(event_of("conversation.item.retrieved", "item", BETA_ITEM))
     def test_the_item_that_a_beta_server_shows(self, text: str) -> None:
         """Nothing is lost on the way through GA."""
         back = exact(one("to a Beta client", one("to a GA client", text)))
         assert meant_item(back["item"]) == meant_item(exact(text)["item"])
 
-    @UNHURRIED
     @given(event_of("conversation.item.retrieved", "item", GA_ITEM))
     def test_the_item_that_a_ga_server_shows(self, text: str) -> None:
         """Nothing is lost on the way through Beta."""
@@ -906,7 +884,6 @@ STORY = st.lists(
 class TestOverASession:
     """What holds however long a session is."""
 
-    @UNHURRIED
     @given(STORY)
     def test_an_item_is_created_once(self, story: list[tuple[str, str]]) -> None:
         """A Beta client hears of an item when it is first told, and again only once deleted."""
@@ -923,7 +900,6 @@ class TestOverASession:
                 assert got == [] if id_ in known else ["conversation.item.created"]
                 known.add(id_)
 
-    @UNHURRIED
     @given(st.permutations(["a", "b", "c", "d"]), st.lists(st.booleans(), min_size=4, max_size=4))
     def test_each_output_is_done_once(self, order: list[str], ended: list[bool]) -> None:
         """Whether its own end is told or only its response's, and in whatever order."""

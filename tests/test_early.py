@@ -39,7 +39,7 @@ async def test_a_client_that_talks() -> None:
 async def test_a_client_that_talks_too_much() -> None:
     """One byte over the limit ends the opening."""
     early, goes_on = await gathered([b"x" * LIMIT, b"y"])
-    assert (early.too_many, early.left, goes_on) == (True, False, False)
+    assert (early.too_many, goes_on) == (True, False)
     early, goes_on = await gathered([], data=b"x" * (LIMIT + 1))
     assert (early.too_many, goes_on) == (True, False)
 
@@ -47,4 +47,4 @@ async def test_a_client_that_talks_too_much() -> None:
 async def test_a_client_that_leaves() -> None:
     """An end, polite or not, ends the opening."""
     early, goes_on = await gathered([b"x", None])
-    assert (early.data, early.left, early.too_many, goes_on) == (b"x", True, False, False)
+    assert (early.data, early.too_many, goes_on) == (b"x", False, False)

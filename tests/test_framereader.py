@@ -267,7 +267,6 @@ def masked_of(sent: Sent) -> bool:
 class TestWhatGoesOn:
     """Whatever the cutting, the other side gets the same messages in the same order."""
 
-    @settings(deadline=None)
     @given(SMALL, st.lists(st.integers(1, 300), min_size=1), st.booleans())
     def test_small_frames_in_any_cutting(self, sent: Sent, sizes: list[int], remask: bool) -> None:
         """Payloads, order and pings are kept; no ping of ours or theirs ever tears a frame."""
@@ -277,7 +276,7 @@ class TestWhatGoesOn:
         assert onlooker.controls == sent.controls
         assert not frames.mid_frame
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(LARGE, st.lists(st.integers(1, 90_000), min_size=1), st.booleans())
     def test_large_frames_in_any_cutting(self, sent: Sent, sizes: list[int], remask: bool) -> None:
         """The same is true for frames that go on in pieces."""
@@ -288,7 +287,6 @@ class TestWhatGoesOn:
         assert onlooker.controls == sent.controls
         assert not frames.mid_frame
 
-    @settings(deadline=None)
     @given(SMALL)
     def test_byte_by_byte_is_as_good_as_all_at_once(self, sent: Sent) -> None:
         """How TCP cuts the bytes makes no difference to what is read and what goes on."""
@@ -310,7 +308,6 @@ class TestWhatGoesOn:
         onlooker.read(out)
         assert onlooker.messages == [(TEXT, payload)]
 
-    @settings(deadline=None)
     @given(SMALL)
     def test_what_must_be_read_is_what_the_rule_says(self, sent: Sent) -> None:
         """A message comes whole exactly where the rule wants to read it; binary never does."""
@@ -320,7 +317,6 @@ class TestWhatGoesOn:
             payload for opcode, payload in sent.messages if opcode == TEXT and RULE(payload, True)
         ]
 
-    @settings(deadline=None)
     @given(st.lists(st.integers(0, 3_000), min_size=1, max_size=8), st.booleans())
     def test_whole_frames_go_on_untouched(self, sizes: list[int], masked: bool) -> None:
         """Frames that need no reading are not changed by a bit, their mask included."""
@@ -576,7 +572,6 @@ class TestSplice:
         wire = frame(BINARY, SHORTENED, masked=False)
         assert reader(masked=False, rule=LANES).feed(wire) == [Run(wire, 1)]
 
-    @settings(deadline=None)
     @given(
         renamed_sendings(st.integers(0, 400) | st.sampled_from([1_023, 1_025]), 6),
         st.lists(st.integers(1, 300), min_size=1),
@@ -585,7 +580,7 @@ class TestSplice:
         """Each message goes on with its type replaced, or is read as it is; order is kept."""
         check_renamed(sent, sizes)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         renamed_sendings(st.sampled_from(SIZES), 3), st.lists(st.integers(1, 90_000), min_size=1)
     )
@@ -753,7 +748,7 @@ class TestRemask:
 class TestMemory:
     """A reader holds little, however large the messages are."""
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.integers(0, 3_000_000), st.lists(st.integers(1, 100_000), min_size=1), st.booleans())
     def test_what_passes_is_never_gathered(self, size: int, sizes: list[int], masked: bool) -> None:
         """In the pass lane at most one frame of 64 KiB is held, whatever is on its way."""
@@ -1014,7 +1009,6 @@ _GARBAGE = st.binary(max_size=300) | st.builds(
 )
 
 
-@settings(deadline=None)
 @given(_GARBAGE, st.lists(st.integers(1, 50), min_size=1), st.booleans(), st.booleans())
 @example(b"\x81\xff" + bytes([255] * 12), [1], True, False)
 def test_garbage_never_raises(wire: bytes, sizes: list[int], masked: bool, remask: bool) -> None:
@@ -1082,7 +1076,6 @@ class TestClose:
         wire = frame(CLOSE, b"")
         assert reader().feed(wire) == [Close(1005, "", wire)]
 
-    @settings(deadline=None)
     @given(st.integers(0, 65_535), st.text(max_size=30))
     def test_every_code(self, code: int, reason: str) -> None:
         """A code is either read or a fault; never is another one made of it."""
@@ -1140,7 +1133,6 @@ class TestDiscard:
         frames.discard()
         self.found(frames, frame(CONTINUATION, READ, fin=False))
 
-    @settings(deadline=None)
     @given(LARGE, st.data())
     def test_wherever_the_work_ended(self, sent: Sent, data: st.DataObject) -> None:
         """The work may end after any byte: in a header, in a frame that is read, in a fragment."""
@@ -1215,7 +1207,6 @@ class TestUndecided:
 class TestMidFrame:
     """The reader knows whether a frame has begun and not ended."""
 
-    @settings(deadline=None)
     @given(SMALL)
     def test_at_every_byte(self, sent: Sent) -> None:
         """It is true exactly between the first and the last byte of a frame."""
@@ -1225,7 +1216,7 @@ class TestMidFrame:
             frames.feed(sent.wire[position : position + 1])
             assert frames.mid_frame is (position + 1 not in sent.ends)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(LARGE, st.lists(st.integers(1, 90_000), min_size=1))
     def test_in_large_frames(self, sent: Sent, sizes: list[int]) -> None:
         """Also in frames that go on as they arrive, and in those that are gathered."""

@@ -13,7 +13,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rt_proxy.channels import Channel
 from rt_proxy.channels.channel import make_channels
-from rt_proxy.listener.keys import Keys, KeyUnavailableError
+from rt_proxy.listener.keys import Keys
+from rt_proxy.listener.keysource import KeyUnavailableError
 from rt_proxy.settings import ChannelSettings, KeySource, Secret, Settings
 
 SOURCE = KeySource(file=Path("never read"), seconds=1000)

@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +15,10 @@ from kit import CONTINUATION, TEXT, channel, farewells, open_house
 from test_metering import TOKENS
 from trio.testing import MockClock
 
+from rt_proxy.errors import LedgerError
 from rt_proxy.realtime import closing
 from rt_proxy.realtime.counts import Tokens
+from rt_proxy.usage.ledger import Spent
 from rt_proxy.usage.record import UsageKind, UsageRecord
 
 
@@ -363,3 +366,43 @@ async def test_nobody_counts(autojump_clock: MockClock) -> None:
         told = await upstream.farewell()
         assert (told.events, trio.current_time()) == ([], 0)
         assert (await house.record()).usd is None
+
+
+class BrokenLedger:
+    """A ledger that can be written as soon as it is mended."""
+
+    is_mended = False
+
+    async def write(self, records: Sequence[UsageRecord]) -> None:
+        """Forget records, or fail."""
+        await trio.lowlevel.checkpoint()
+        if not self.is_mended:
+            raise LedgerError("usage.db: the disk is full")
+
+    async def spent(self, token_id: str | None, since: datetime | None) -> Spent:
+        """Return nothing."""
+        await trio.lowlevel.checkpoint()
+        return Spent()
+
+
+@pytest.mark.log_says("the ledger cannot be written", "is written again")
+async def test_a_ledger_in_trouble(autojump_clock: MockClock) -> None:
+    """The proxy tells how much waits and how often writing failed; what waits is written later."""
+    with pytest.raises(AssertionError, match="the disk is full"):  # what was logged
+        await meter_into(BrokenLedger())
+
+
+async def meter_into(ledger: BrokenLedger) -> None:
+    """Have one response, and mend the ledger after a minute."""
+    async with open_house(hooks={"ledger": ledger}) as house:
+        assert (house.proxy.usage_waiting, house.proxy.ledger_failures) == (0, 0)
+        client, upstream = await house.open()
+        await say_all(upstream, client, kit.response_created(), done())
+        await client.close()
+        await farewells(client, upstream)
+        await trio.sleep(60)
+        assert house.proxy.usage_waiting == 1
+        assert house.proxy.ledger_failures > 1
+        ledger.is_mended = True
+        await trio.sleep(60)
+        assert house.proxy.usage_waiting == 0

@@ -11,7 +11,6 @@ import trio
 from trio.testing import MockClock
 
 from rt_proxy.channels import Channel, Choice, Health, UpstreamRequest, make_channels
-from rt_proxy.channels.choose import Candidate
 from rt_proxy.listener.admission import Ticket
 from rt_proxy.listener.failure import Failure
 from rt_proxy.listener.house import House
@@ -54,7 +53,7 @@ def ticket(*names: str, first_event: bool = True) -> Ticket:
     hello = Hello("/v1/realtime", False, Dialect.GA, kit.MODEL, None, None, False, kit.KEY)
     token = Token("tok_1", "tester", "0" * 64, datetime.now(UTC))
     made = make_channels(Settings(channels=tuple(channels)))
-    choice = Choice(tuple(map(Candidate, made)), {})
+    choice = Choice(tuple(made), {})
     return Ticket(hello, token, kit.MODEL, None, choice)
 
 
@@ -97,9 +96,7 @@ async def test_a_channel_of_the_wrong_dialect(
         given = ticket(kit.MODEL)
         channels = make_channels(Settings(channels=(kit.channel("a", dialect=dialect),)))
         opening = opener(room, dial)
-        room.start_soon(
-            opening.open, attrs.evolve(given, choice=Choice(tuple(map(Candidate, channels)), {}))
-        )
+        room.start_soon(opening.open, attrs.evolve(given, choice=Choice(tuple(channels), {})))
         await (await dial.upstreams.receive()).accept(
             {"type": "session.created", "session": session}
         )

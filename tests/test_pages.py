@@ -9,11 +9,12 @@ import pytest
 
 from rt_proxy.channels import ChannelState
 from rt_proxy.listener.pages import (
-    USAGE,
     Answer,
+    health_answer,
     models_answer,
-    page,
+    readiness_answer,
     refusal_answer,
+    refuse_page,
     render,
     usage_answer,
 )
@@ -24,37 +25,12 @@ from rt_proxy.realtime.refusals import (
     invalid_api_key,
     model_unknown,
     rate_limit_exceeded,
-    usage_unavailable,
 )
-from rt_proxy.settings import Budget, Secret
+from rt_proxy.settings import Budget
 from rt_proxy.usage.budgets import BudgetState
 from rt_proxy.usage.ledger import Spent
 
-
-def ask(target: str, method: str = "GET", *, is_ready: bool = True, token: str = "T") -> Answer:
-    """Ask for a page with a token; only T may see the models, and how the channels do."""
-
-    def models(secret: Secret | None) -> Answer | Refusal:
-        if secret is None or secret.reveal() != "T":
-            return invalid_api_key("The token is wrong.")
-        return models_answer(["gpt-realtime-2.1", "caf\u00e9"])
-
-    def states(secret: Secret | None) -> list[ChannelState] | Refusal:
-        if secret is None or secret.reveal() != "T":
-            return invalid_api_key("The token is wrong.")
-        return [ChannelState("c", "cooling", 2, 1, "HTTP 500", 4)]
-
-    bearer = ((b"authorization", b"Bearer " + token.encode()),) if token else ()
-    head = RequestHead(method, target, ((b"host", b"h"), *bearer))
-    asks_usage = head.path == USAGE
-    usage = usage_answer("tok_1", "alice", since=None, spent=Spent(), state=None)
-    return page(
-        head,
-        is_ready=is_ready,
-        states=states,
-        models=models,
-        usage=usage if asks_usage else None,
-    )
+CHANNEL = ChannelState("c", "cooling", 2, 1, "HTTP 500", 4)
 
 
 def parse(data: bytes, method: str = "GET") -> tuple[h11.Response, bytes]:
@@ -82,16 +58,16 @@ def error(answer: Answer) -> dict[str, object]:
 
 def test_healthz() -> None:
     """Whoever asks learns that the process is well."""
-    answer = ask("/healthz?x=1")
+    answer = health_answer()
     assert answer.status == 200
     assert json.loads(answer.body) == {"status": "ok"}
 
 
 def test_readyz() -> None:
     """Readiness is 200, or 503 in the form of every HTTP error."""
-    answer = ask("/readyz", token="")
+    answer = readiness_answer(None, is_ready=True)
     assert (answer.status, json.loads(answer.body)) == (200, {"status": "ready"})
-    answer = ask("/readyz", is_ready=False, token="wrong")
+    answer = readiness_answer(None, is_ready=False)
     assert answer.status == 503
     assert error(answer)["type"] == "server_error"
 
@@ -100,12 +76,12 @@ def test_readyz_with_a_token() -> None:
     """Whoever may come in learns how the channels do, and whether it is ready as before."""
     channel = {"name": "c", "state": "cooling", "sessions": 2, "failures": 1}
     channel |= {"why": "HTTP 500", "seconds": 4}
-    answer = ask("/readyz")
+    answer = readiness_answer([CHANNEL], is_ready=True)
     assert (answer.status, json.loads(answer.body)) == (
         200,
         {"status": "ready", "channels": [channel]},
     )
-    answer = ask("/readyz", is_ready=False)
+    answer = readiness_answer([CHANNEL], is_ready=False)
     assert answer.status == 503
     body = json.loads(answer.body)
     assert (body["channels"], body["error"]["code"]) == ([channel], "not_ready")
@@ -113,7 +89,7 @@ def test_readyz_with_a_token() -> None:
 
 def test_models() -> None:
     """A token sees the list of its models in the API's form."""
-    answer = ask("/v1/models")
+    answer = models_answer(["gpt-realtime-2.1", "caf\u00e9"])
     assert answer.status == 200
     listed = json.loads(answer.body)
     assert listed["object"] == "list"
@@ -121,16 +97,9 @@ def test_models() -> None:
     assert {model["object"] for model in listed["data"]} == {"model"}
 
 
-def test_models_need_a_token() -> None:
-    """Without a good token the models are 401, with the challenge that HTTP asks for."""
-    head = RequestHead("GET", "/v1/models", ())
-    answer = page(
-        head,
-        is_ready=True,
-        states=lambda _: (),
-        models=lambda _: invalid_api_key("No token."),
-        usage=None,
-    )
+def test_a_challenge() -> None:
+    """A 401 has the challenge that HTTP asks for."""
+    answer = refusal_answer(invalid_api_key("No token."))
     assert answer.status == 401
     assert error(answer)["code"] == "invalid_api_key"
     assert ("WWW-Authenticate", "Bearer") in answer.headers
@@ -163,39 +132,28 @@ def test_usage() -> None:
 
 def test_usage_without_a_budget() -> None:
     """A token that has no budget is told so."""
-    assert json.loads(ask("/v1/usage").body)["budget"] is None
-
-
-def test_usage_that_is_refused() -> None:
-    """What the gate refuses is told in the form of every HTTP error."""
-    head = RequestHead("GET", "/v1/usage", ())
-    answer = page(
-        head,
-        is_ready=True,
-        states=lambda _: (),
-        models=lambda _: invalid_api_key("No token."),
-        usage=usage_unavailable(),
-    )
-    assert (answer.status, error(answer)["code"]) == (503, "usage_unavailable")
+    answer = usage_answer("tok_1", "alice", since=None, spent=Spent(), state=None)
+    assert json.loads(answer.body)["budget"] is None
 
 
 @pytest.mark.parametrize("target", ["/", "*", "/v1", "/healthz/", "/v1/chat/completions", ""])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_other_paths(target: str, method: str) -> None:
     """Any other path is 404 for any method."""
-    answer = ask(target, method)
-    assert answer.status == 404
-    assert error(answer)["type"] == "invalid_request_error"
+    refusal = refuse_page(RequestHead(method, target, ()))
+    assert refusal is not None
+    assert (refusal.status, refusal.type) == (404, "invalid_request_error")
 
 
-@pytest.mark.parametrize("target", ["/healthz", "/readyz", "/v1/models", "/v1/usage"])
+@pytest.mark.parametrize("target", ["/healthz?x=1", "/readyz", "/v1/models", "/v1/usage"])
 def test_methods(target: str) -> None:
     """A page is read by GET and HEAD; another method is 405 and says so."""
-    assert ask(target, "HEAD") == ask(target)
-    answer = ask(target, "POST")
-    assert answer.status == 405
-    assert ("Allow", "GET, HEAD") in answer.headers
-    error(answer)
+    assert refuse_page(RequestHead("GET", target, ())) is None
+    assert refuse_page(RequestHead("HEAD", target, ())) is None
+    refusal = refuse_page(RequestHead("POST", target, ()))
+    assert refusal is not None
+    assert refusal.status == 405
+    assert ("Allow", "GET, HEAD") in refusal.headers
 
 
 @pytest.mark.parametrize(
@@ -232,7 +190,7 @@ def test_render() -> None:
 
 def test_render_head_only() -> None:
     """The answer to HEAD has the headers of the answer to GET, and no body."""
-    answer = ask("/healthz")
+    answer = health_answer()
     head = render(answer, head_only=True)
     assert head + answer.body == render(answer)
     response, body = parse(head, "HEAD")

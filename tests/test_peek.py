@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_proxy.realtime.frames import Splice
@@ -224,7 +224,6 @@ def objects(draw: st.DrawFn, types: int) -> tuple[bytes, list[object]]:
     return text.encode(), values
 
 
-@settings(deadline=None)
 @given(objects(1))
 def test_no_spelling_hides_a_type_that_must_be_read(drawn: tuple[bytes, list[object]]) -> None:
     """An object with one type, and that one of the set, never passes, however much has come."""
@@ -235,7 +234,6 @@ def test_no_spelling_hides_a_type_that_must_be_read(drawn: tuple[bytes, list[obj
             assert RULE(text[:size], True) is True
 
 
-@settings(deadline=None)
 @given(st.integers(0, 3).flatmap(objects))
 def test_what_passes_shows_another_type_first(drawn: tuple[bytes, list[object]]) -> None:
     """An object that passes has a first type outside of the set.
@@ -250,7 +248,6 @@ def test_what_passes_shows_another_type_first(drawn: tuple[bytes, list[object]])
         assert types[0] not in ("session.update", "error")
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2).flatmap(objects) | st.tuples(st.binary(max_size=60), st.just([])))
 def test_a_decision_stays(drawn: tuple[bytes, list[object]]) -> None:
     """What is decided on some of the bytes is never decided otherwise on more of them."""
@@ -265,7 +262,6 @@ def test_a_decision_stays(drawn: tuple[bytes, list[object]]) -> None:
     assert decided is None or lanes(text, True) == decided
 
 
-@settings(deadline=None)
 @given(objects(1))
 def test_a_renamed_object_is_the_same_otherwise(drawn: tuple[bytes, list[object]]) -> None:
     """Put in its place, the other type is all that changes of the object."""

@@ -118,7 +118,6 @@ def test_further_headers() -> None:
         (refusals.model_not_allowed("m"), "model"),
         (refusals.missing_model(), "model"),
         (refusals.invalid_intent("x"), "intent"),
-        (refusals.bad_request("No.", param="token"), "token"),
         (refusals.invalid_api_key("No."), None),
     ],
 )

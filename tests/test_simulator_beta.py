@@ -487,7 +487,7 @@ def _hold(dialogue: Dialogue, values: list[Any]) -> None:
     _rest(dialogue)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(_EVENTS | _VALUES, max_size=8), st.booleans())
 def test_nothing_a_client_sends_raises(values: list[Any], transcribes: bool) -> None:
     """Arbitrary values as events give valid events of Beta, never an exception."""
@@ -555,7 +555,7 @@ def _nearly_good(draw: st.DrawFn) -> Any:
         node = inner
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(st.lists(st.sampled_from(_GOOD) | _nearly_good(), max_size=10), st.booleans())
 def test_nearly_good_events_never_raise(values: list[Any], transcribes: bool) -> None:
     """Good events with one wrong value give valid events of Beta too, in any order."""

@@ -376,7 +376,7 @@ _EVENTS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(_EVENTS | _VALUES, max_size=8), st.booleans())
 def test_nothing_a_client_sends_raises(values: list[Any], transcribes: bool) -> None:
     """Arbitrary values as events give valid events, never an exception."""
@@ -448,7 +448,7 @@ def _nearly_good(draw: st.DrawFn) -> Any:
         node = inner
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(st.sampled_from(_GOOD) | _nearly_good(), max_size=10))
 def test_nearly_good_events_never_raise(values: list[Any]) -> None:
     """Good events with one wrong value give valid events too, in any order."""

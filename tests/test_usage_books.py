@@ -310,8 +310,8 @@ async def test_a_price_that_is_not_known(autojump_clock: MockClock) -> None:
 
 
 def test_books_that_nobody_reads() -> None:
-    """They say that no session has to be metered for them."""
-    assert not unkept_books().are_kept
+    """No session has to be metered for them, unless it has a budget."""
+    assert not unkept_books().want(Purse((), Spent()))
 
 
 def _metered(id_: str) -> Metered:

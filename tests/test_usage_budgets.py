@@ -176,19 +176,19 @@ class TestPurse:
         of = account("1")
         quiet, loud = Purse((of,), usd("0.3")), Purse((of,), usd("0.3"))
         loud.note_in_progress(usd("0.7"))
-        assert loud.over(NOW) is of
-        assert quiet.over(NOW) is None
+        assert loud.is_over(NOW)
+        assert not quiet.is_over(NOW)
         quiet.note_in_progress(usd("0.3"))
-        assert quiet.over(NOW) is None
+        assert not quiet.is_over(NOW)
         quiet.note_in_progress(usd("0.31"))
-        assert quiet.over(NOW) is of
+        assert quiet.is_over(NOW)
 
     def test_nothing_is_left_for_anybody(self) -> None:
         """When all is spent a reserve is worth nothing."""
         of = account("1")
         purse = Purse((of,), usd("0.3"))
         of.note(NOW, usd("1"))
-        assert purse.over(NOW) is of
+        assert purse.is_over(NOW)
 
     def test_what_is_in_progress_counts(self) -> None:
         """Responses of all sessions count while they go on, and no more when they are paid."""
@@ -196,29 +196,29 @@ class TestPurse:
         first, second = Purse((of,), Spent()), Purse((of,), Spent())
         first.note_in_progress(usd("0.6"))
         second.note_in_progress(usd("0.4"))
-        assert first.over(NOW) is of
+        assert first.is_over(NOW)
         of.note(NOW, usd("0.5"))
         first.note_in_progress(Spent())
         first.note_spent()
-        assert first.over(NOW) is None
+        assert not first.is_over(NOW)
 
     def test_two_budgets(self) -> None:
-        """The first budget that is spent is told, be it the token's or the proxy's."""
+        """Either budget ends it, be it the token's or the proxy's."""
         mine, everybodys = account("1"), account("2")
         purse = Purse((mine, everybodys), Spent())
         purse.note_in_progress(usd("0.9"))
         other = Purse((everybodys,), Spent())
         other.note_in_progress(usd("1.1"))
-        assert purse.over(NOW) is everybodys
+        assert purse.is_over(NOW)
         other.close()
-        assert purse.over(NOW) is None
+        assert not purse.is_over(NOW)
 
     def test_without_a_budget(self) -> None:
         """It may spend what it likes."""
         purse = Purse((), usd("5"))
         purse.note_in_progress(usd("1000"))
         assert not purse.has_accounts
-        assert purse.over(NOW) is None
+        assert not purse.is_over(NOW)
 
     @given(
         st.lists(

@@ -12,6 +12,7 @@ from rt_proxy.channels.providers import ProviderFacts, provider_facts
 from rt_proxy.channels.proxyurl import proxy_problem
 from rt_proxy.channels.urls import Url
 from rt_proxy.settings import Auth, ChannelSettings, KeySource, Secret
+from rt_proxy.tomlvalues import toml_key
 
 #: A field and what is wrong with it.
 _Problem = tuple[str, str]
@@ -28,8 +29,6 @@ _PATH = re.compile(r"/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*(?<!/)")
 _PARAMETER = re.compile(r"[A-Za-z0-9._~-]+")
 #: RFC 6455, 7.4.2.
 _CLOSE_CODES = (1000, 4999)
-#: What stands without quotes in TOML.
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 #: Which setting a query parameter comes from.
 _SOURCES = {"api-version": "api_version", "model": "models", "deployment": "models"}
 _API_KEY_SETTINGS = ("api_key", "api_keys", "api_key_from")
@@ -175,7 +174,7 @@ def _header_problems(channel: ChannelSettings, auth: Auth) -> Iterator[_Problem]
         if not _TOKEN.fullmatch(name):
             yield "headers", "has a name with characters that no header can have"
             continue
-        field = f"headers.{name}" if _BARE_KEY.fullmatch(name) else f'headers."{name}"'
+        field = f"headers.{toml_key(name)}"
         if lowered in _OF_THE_HANDSHAKE or lowered.startswith("sec-websocket-"):
             yield field, "belongs to the handshake, which rt-proxy makes itself"
         elif lowered == _KEY_HEADERS.get(auth):

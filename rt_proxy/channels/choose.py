@@ -34,37 +34,19 @@ class Wish:
 
 
 @attrs.frozen
-class Candidate:
-    """A channel to try, and what is to be known of it.
-
-    Attributes:
-        channel: The channel.
-        note: Why it comes so late, if it does; empty: it is well.
-    """
-
-    channel: Channel
-    note: str = ""
-
-
-@attrs.frozen
 class Choice:
     """The channels to try in their order, and why each other one is not.
 
     Attributes:
-        candidates: In the order of tries; empty: nothing can serve this client now.
+        channels: In the order of tries; empty: nothing can serve this client now.
         passed_over: The name of each other channel -> why it is not tried.
         retry_after: In how many seconds one could be, where all that serve the wish are full
             or have asked to be left alone; None: it is not a matter of waiting.
     """
 
-    candidates: tuple[Candidate, ...]
+    channels: tuple[Channel, ...]
     passed_over: Mapping[str, str]
     retry_after: float | None = None
-
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        """The channels to try."""
-        return tuple(candidate.channel for candidate in self.candidates)
 
 
 @attrs.frozen
@@ -120,12 +102,8 @@ def choose(
         else:
             well.append(channel)
     cooling.sort(key=lambda pair: pair[0])
-    candidates = [Candidate(channel) for channel in _in_order(well, health, random)]
-    candidates += [
-        Candidate(channel, _failed_lately(health[channel.name], now)) for _, channel in cooling
-    ]
-    retry_after = min(waits) if waits and not candidates else None
-    return Choice(tuple(candidates), passed_over, retry_after)
+    ordered = (*_in_order(well, health, random), *(channel for _, channel in cooling))
+    return Choice(ordered, passed_over, min(waits) if waits and not ordered else None)
 
 
 def unfit(channel: Channel, wish: Wish) -> str | None:
@@ -161,13 +139,6 @@ def bar_to(channel: Channel, condition: Condition, now: float) -> Bar | None:
             _FULL_RETRY_AFTER,
         )
     return None
-
-
-def _failed_lately(condition: Condition, now: float) -> str:
-    if condition.probing:
-        return f"another session finds out whether it is well again after: {condition.why}"
-    seconds = math.ceil(condition.cooling_until - now)
-    return f"it cools down for {seconds} s after: {condition.why}"
 
 
 def _in_order(

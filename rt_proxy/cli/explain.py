@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from rt_proxy.cli.help import command_line
 from rt_proxy.cli.outcome import COULD_NOT, fail
 from rt_proxy.cli.table import table
+from rt_proxy.cli.token import find_token
 from rt_proxy.errors import TokenStoreError
 from rt_proxy.listener.explain import Explanation, Place, explain
 from rt_proxy.realtime.dialects import Dialect
@@ -57,15 +57,10 @@ def print_explanation(
 
 
 def _find(settings: Settings, config: Path, name_or_id: str) -> Token:
-    file = settings.tokens.file
     try:
-        found = FileTokenStore(file).find(name_or_id)
+        return find_token(FileTokenStore(settings.tokens.file), name_or_id, config)
     except TokenStoreError as error:
         fail(str(error))
-    if found is None:  # what was asked for is not repeated: it may be a secret
-        see = command_line("token list", config)
-        fail(f"no token in {file} has that name or id; see: {see}")
-    return found
 
 
 def _client(

@@ -17,7 +17,7 @@ _HOST = "127.0.0.1"
 
 def _read_fault(_context: click.Context, _option: click.Parameter, text: str | None) -> Fault:
     try:
-        return Fault() if text is None else parse_fault(text)
+        return parse_fault(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

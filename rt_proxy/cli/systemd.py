@@ -14,9 +14,9 @@ import trio
 
 from rt_proxy.errors import ListenError
 
-#: The first descriptor that is handed over.
 #: Nobody hands over more sockets than a number of so many digits says.
 _MOST_DIGITS = 6
+#: The first descriptor that is handed over.
 _FIRST = 3
 #: How often it is looked whether the status has changed, in seconds.
 _STATUS_PAUSE = 1.0

@@ -22,9 +22,10 @@ from rt_proxy.cli.allowance import (
 )
 from rt_proxy.cli.help import command_line, config_option, examples
 from rt_proxy.cli.outcome import fail, fail_by_config
-from rt_proxy.cli.table import width as text_width
+from rt_proxy.cli.table import table
 from rt_proxy.configfile import load_tokens_settings
 from rt_proxy.errors import SettingsError, TokenStoreError
+from rt_proxy.moments import utc_text
 from rt_proxy.settings import BudgetPeriod, ClientDialect
 from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.store import Allowance, Standing
@@ -129,7 +130,7 @@ def add(
     budget = budget_of(
         None, usd=budget_usd, tokens=budget_tokens, per=budget_per, time_zone=budget_time_zone
     )
-    store, file = _open_store(path)
+    store = _open_store(path)
     now = datetime.now(UTC).replace(microsecond=0)
     try:
         made, secret = store.add(
@@ -146,9 +147,9 @@ def add(
         )
     except TokenStoreError as error:
         fail(str(error))
-    until = "" if made.expires is None else f", good until {_iso(made.expires)}"
+    until = "" if made.expires is None else f", good until {utc_text(made.expires)}"
     dialect = "" if client_dialect is None else f", the dialect of its clients is {client_dialect}"
-    click.echo(f"Token {made.name} ({made.id}) is in {file}{until}{dialect}.", err=True)
+    click.echo(f"Token {made.name} ({made.id}) is in {store.path}{until}{dialect}.", err=True)
     click.echo("Keep the secret now: it is not shown again.", err=True)
     if as_json:
         _print_json(_described(made) | {"secret": secret.reveal()})
@@ -161,7 +162,7 @@ def add(
 @config_option
 def list_tokens(as_json: bool, path: Path) -> None:
     """List every token, also those that are revoked or have expired."""
-    store, file = _open_store(path)
+    store = _open_store(path)
     tokens = store.tokens()
     if as_json:
         _print_json([_described(token) for token in tokens])
@@ -170,7 +171,7 @@ def list_tokens(as_json: bool, path: Path) -> None:
         _print_table([(token, store.standing(token.id, now)) for token in tokens])
     else:
         make_one = command_line("token add NAME", path)
-        click.echo(f"No token in {file}. Make one: {make_one}", err=True)
+        click.echo(f"No token in {store.path}. Make one: {make_one}", err=True)
 
 
 @token.command(epilog=_examples("show alice", "show tok_9f86d081884c --json"))
@@ -179,8 +180,8 @@ def list_tokens(as_json: bool, path: Path) -> None:
 @config_option
 def show(name_or_id: str, as_json: bool, path: Path) -> None:
     """Show one token, by its name or its id."""
-    store, file = _open_store(path)
-    found = _find(store, file, name_or_id, path)
+    store = _open_store(path)
+    found = find_token(store, name_or_id, path)
     if as_json:
         _print_json(_described(found))
         return
@@ -188,7 +189,7 @@ def show(name_or_id: str, as_json: bool, path: Path) -> None:
     click.echo(f"id             {found.id}")
     click.echo(f"name           {found.name}")
     click.echo(f"state          {click.style(standing.value, fg=_COLOURS[standing])}")
-    click.echo(f"created        {_iso(found.created)}")
+    click.echo(f"created        {utc_text(found.created)}")
     click.echo(f"expires        {_expiry(found)}")
     click.echo(f"models         {_models(found)}")
     click.echo(f"default model  {found.default_model or 'the default of the proxy'}")
@@ -241,13 +242,13 @@ def set_allowance(
         )
         return Allowance(({} if no_limits else dict(found.limits)) | limits, budget)
 
-    store, file = _open_store(path)
-    found = _find(store, file, name_or_id, path)
+    store = _open_store(path)
+    found = find_token(store, name_or_id, path)
     try:
         store.change(found.id, allowance)
     except TokenStoreError as error:
         fail(str(error))
-    changed = _find(store, file, found.id, path)
+    changed = find_token(store, found.id, path)
     click.echo(f"Token {changed.name} ({changed.id}):", err=True)
     click.echo(f"budget  {budget_words(changed.budget)}", err=True)
     click.echo(f"limits  {limit_words(changed.limits)}", err=True)
@@ -261,8 +262,8 @@ def revoke(name_or_id: str, path: Path) -> None:
 
     Its sessions end within 2 seconds. It stays listed, and its name stays taken.
     """
-    store, file = _open_store(path)
-    found = _find(store, file, name_or_id, path)
+    store = _open_store(path)
+    found = find_token(store, name_or_id, path)
     try:
         store.revoke(found.id)
     except TokenStoreError as error:
@@ -271,21 +272,27 @@ def revoke(name_or_id: str, path: Path) -> None:
     click.echo(f"Token {found.name} ({found.id}) {outcome}.", err=True)
 
 
-def _open_store(path: Path) -> tuple[FileTokenStore, Path]:
+def _open_store(path: Path) -> FileTokenStore:
     try:
-        file = load_tokens_settings(path).file
-        return FileTokenStore(file), file
+        return FileTokenStore(load_tokens_settings(path).file)
     except SettingsError as error:
         fail_by_config(error)
     except TokenStoreError as error:
         fail(str(error))
 
 
-def _find(store: FileTokenStore, file: Path, name_or_id: str, config: Path) -> Token:
+def find_token(store: FileTokenStore, name_or_id: str, config: Path) -> Token:
+    """Return the token of that name or id; without one, say so and leave with status 1.
+
+    Args:
+        store: Where to look.
+        name_or_id: Which one.
+        config: The config that names the store, for a line to paste.
+    """
     found = store.find(name_or_id)
     if found is None:  # what was asked for is not repeated: it may be a secret
         see = command_line("token list", config)
-        fail(f"no token in {file} has that name or id; see: {see}")
+        fail(f"no token in {store.path} has that name or id; see: {see}")
     return found
 
 
@@ -294,8 +301,8 @@ def _described(token: Token) -> dict[str, object]:
     return {
         "id": token.id,
         "name": token.name,
-        "created": _iso(token.created),
-        "expires": None if token.expires is None else _iso(token.expires),
+        "created": utc_text(token.created),
+        "expires": None if token.expires is None else utc_text(token.expires),
         "disabled": token.disabled,
         "models": list(token.models),
         "default_model": token.default_model,
@@ -311,12 +318,8 @@ def _print_json(value: object) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
 def _expiry(token: Token) -> str:
-    return "never" if token.expires is None else _iso(token.expires)
+    return "never" if token.expires is None else utc_text(token.expires)
 
 
 def _models(token: Token) -> str:
@@ -325,16 +328,12 @@ def _models(token: Token) -> str:
 
 def _print_table(tokens: Sequence[tuple[Token, Standing]]) -> None:
     header = ("ID", "NAME", "CREATED", "EXPIRES", "STATE", "MODELS")
-    rows = [header, *(_row(token, standing) for token, standing in tokens)]
-    colours = [None, *(_COLOURS[standing] for _, standing in tokens)]
-    widths = [max(map(text_width, column)) for column in zip(*rows, strict=True)]
-    for row, colour in zip(rows, colours, strict=True):
-        padded = (
-            cell + " " * (width - text_width(cell)) for cell, width in zip(row, widths, strict=True)
-        )
-        click.echo(click.style("  ".join(padded).rstrip(), fg=colour))
+    head, *lines = table(header, [_row(*each) for each in tokens])
+    click.echo(head)
+    for line, (_, standing) in zip(lines, tokens, strict=True):
+        click.secho(line, fg=_COLOURS[standing])
 
 
 def _row(token: Token, standing: Standing) -> tuple[str, ...]:
-    created, expires, models = _iso(token.created), _expiry(token), _models(token)
+    created, expires, models = utc_text(token.created), _expiry(token), _models(token)
     return token.id, token.name, created, expires, standing.value, models

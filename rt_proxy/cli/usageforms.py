@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,7 @@ import attrs
 
 from rt_proxy.cli.allowance import budget_words
 from rt_proxy.cli.table import table
+from rt_proxy.moments import utc_text
 from rt_proxy.usage.budgets import BudgetState
 from rt_proxy.usage.record import NANO_USD_PER_USD, UsageRecord
 from rt_proxy.usage.report import By, UsageSum, total, usd_text
@@ -264,4 +265,4 @@ def _cell(value: object) -> object:
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return None if moment is None else utc_text(moment)

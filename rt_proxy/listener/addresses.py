@@ -29,9 +29,9 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
     """Read addresses and networks, such as ``127.0.0.1`` and ``10.0.0.0/8``.
 
     Raises:
-        ValueError: One of them is neither; the message names it.
+        ValueError: One of them is neither.
     """
-    return tuple(map(_parse_network, texts))
+    return tuple(map(ip_network, texts))
 
 
 def client_address(peer: str | None, head: RequestHead, trusted: Sequence[Network]) -> str | None:
@@ -50,7 +50,7 @@ def client_address(peer: str | None, head: RequestHead, trusted: Sequence[Networ
     Returns:
         The address, IPv4 where it is IPv4 mapped into IPv6; None if there is none.
     """
-    client = None if peer is None else _parse_address(peer)
+    client = None if peer is None else parse_address(peer)
     if client is None:
         return peer
     for entry in reversed(head.list_items(b"x-forwarded-for")):
@@ -68,7 +68,7 @@ def place_of(address: str | None) -> str | None:
 
     A site has at least a whole /64 (RFC 6177), and its hosts choose their addresses in it freely.
     """
-    parsed = None if address is None else _parse_address(address)
+    parsed = None if address is None else parse_address(address)
     if not isinstance(parsed, IPv6Address):
         return address if parsed is None else str(parsed)
     return str(IPv6Network((int(parsed) >> _HOST_BITS << _HOST_BITS, 128 - _HOST_BITS)))
@@ -88,23 +88,16 @@ def origin_allowed(head: RequestHead, origins: tuple[str, ...] | None) -> bool:
     return all(value.decode("latin-1").lower() in allowed for value in head.values(b"origin"))
 
 
-def _parse_network(text: str) -> Network:
-    try:
-        return ip_network(text)
-    except ValueError as error:
-        expected = "an address or a network, such as 127.0.0.1 or 10.0.0.0/8"
-        raise ValueError(f"{text!r} is not {expected} ({error})") from None
-
-
 def _parse_hop(text: str) -> Address | None:
     # A zone is only ever meaningful on the host itself, and may hold any characters.
     if "%" in text:
         return None
     match = _WITH_PORT.fullmatch(text)
-    return _parse_address(text if match is None else match[1] or match[2])
+    return parse_address(text if match is None else match[1] or match[2])
 
 
-def _parse_address(text: str) -> Address | None:
+def parse_address(text: str) -> Address | None:
+    """Return an address, IPv4 where it is IPv4 mapped into IPv6; None: the text is none."""
     try:
         address = ip_address(text)
     except ValueError:

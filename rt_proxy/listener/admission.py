@@ -142,7 +142,7 @@ def admit(
     if not fit:
         return refusals.no_channel(model)
     choice = choose(fit, wish, health=health, now=now, random=random)
-    if not choice.candidates:
+    if not choice.channels:
         why = "; ".join(f"{name}: {why}" for name, why in choice.passed_over.items())
         return refusals.upstream_unavailable(
             f"No channel can serve now. {why}.", retry_after=choice.retry_after

@@ -19,8 +19,6 @@ from rt_proxy.listener.upstreamtls import UpstreamTls
 from rt_proxy.session.direct import direct
 from rt_proxy.settings import Timeouts
 
-__all__ = ["Dial", "TcpDial", "dial_failure"]
-
 
 class Dial(Protocol):
     """How an upstream is reached; embedders may bring their own."""

@@ -29,7 +29,7 @@ def dial_failure(error: OSError | trio.BrokenResourceError) -> str:
             return why
         case ssl.SSLCertVerificationError(verify_message=why):
             return f"TLS: {why.partition(_NAME_FOLLOWS)[0]}"
-        case trio.BrokenResourceError() | ssl.SSLEOFError():
+        case trio.BrokenResourceError() | ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return "hung up during the TLS handshake"
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
             return "TLS: what answers there speaks no TLS, as behind http:// and ws://"

@@ -12,12 +12,10 @@ class EarlyBytes:
 
     Attributes:
         data: The bytes, to be read as frames later.
-        left: The client is gone.
         too_many: It sent more than it may.
     """
 
     data: bytes
-    left: bool = False
     too_many: bool = False
 
 
@@ -40,7 +38,6 @@ async def gather_early(
         except trio.BrokenResourceError:
             data = b""
         if not data:
-            early.left = True
             opening.cancel("the client left")
             return
         early.data += data

@@ -93,7 +93,7 @@ def explain(
     """
     channels = make_channels(settings)
     token = token or Token("tok_any", "any", "0" * 64, now)
-    hello = _hello(model, transcription=transcription)
+    hello = Hello.asking_for(model, transcription=transcription)
     wanted = wanted_model(hello, token, channels, default_model=settings.default_model)
     outcome = out_of_force(token, now) or admit(
         hello,
@@ -117,19 +117,6 @@ def explain(
     if isinstance(outcome, Ticket):
         return Explanation(wanted, _places(outcome), MappingProxyType(passed_over))
     return Explanation(wanted, (), MappingProxyType(passed_over), outcome)
-
-
-def _hello(model: str | None, *, transcription: bool) -> Hello:
-    return Hello(
-        path="/v1/realtime",
-        azure=False,
-        dialect=None,
-        model=model,
-        intent="transcription" if transcription else None,
-        credential=None,
-        offers_realtime=False,
-        websocket_key="",
-    )
 
 
 def _places(ticket: Ticket) -> tuple[Place, ...]:

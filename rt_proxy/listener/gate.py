@@ -200,7 +200,7 @@ class Gate:
     async def _serve(
         self, visit: Visit, ticket: Ticket, early: EarlyBytes, allowance: _Allowance
     ) -> None:
-        metered = visit.house.books.are_kept or allowance.purse.has_accounts
+        metered = visit.house.books.want(allowance.purse)
         message_bytes = allowance.scopes.message_bytes(visit.house.settings.limits.message_bytes)
         async with trio.open_nursery() as room:
             opener = UpstreamOpener(room, visit.house, metered=metered, message_bytes=message_bytes)
@@ -302,7 +302,7 @@ class Gate:
 def _bill(visit: Visit, ticket: Ticket, upstream: Upstream, purse: Purse) -> Bill | None:
     """Begin the bill of a session; None: nobody wants to know what it spends."""
     books = visit.house.books
-    if not (books.are_kept or purse.has_accounts):
+    if not books.want(purse):
         return None
     template = template_of(ticket, upstream.channel, visit.record.session_id)
     return books.open_bill(template, visit.house.price_of, purse)

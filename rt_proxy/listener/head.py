@@ -1,6 +1,6 @@
 """Reads the HTTP head that opens every connection, bounded in size.
 
-The only door of h11. The deadline is the caller's; a body is never read.
+A door of h11. The deadline is the caller's; a body is never read.
 """
 
 import attrs

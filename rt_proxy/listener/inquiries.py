@@ -4,7 +4,6 @@ What an answer looks like is told in ``pages.py``; nothing here touches a stream
 """
 
 import logging
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import trio
@@ -13,12 +12,22 @@ from rt_proxy.channels import ChannelState, bar_to, state_of
 from rt_proxy.errors import LedgerError
 from rt_proxy.listener.admission import authenticate, models_for
 from rt_proxy.listener.house import House
-from rt_proxy.listener.pages import USAGE, Answer, models_answer, page, usage_answer
+from rt_proxy.listener.pages import (
+    HEALTHZ,
+    MODELS,
+    READYZ,
+    Answer,
+    health_answer,
+    models_answer,
+    readiness_answer,
+    refusal_answer,
+    refuse_page,
+    usage_answer,
+)
 from rt_proxy.listener.spending import look_up_budgets, usage_settings
 from rt_proxy.realtime import refusals
 from rt_proxy.realtime.hello import RequestHead, credential
 from rt_proxy.realtime.refusals import Refusal
-from rt_proxy.settings import Secret
 from rt_proxy.tokens.token import Token
 from rt_proxy.usage.periods import period_start, time_zone
 
@@ -35,34 +44,28 @@ async def answer_page(house: House, head: RequestHead, *, draining: bool) -> Ans
         head: The request.
         draining: No newcomers are let in any more.
     """
+    refusal = refuse_page(head)
+    if refusal is not None:
+        return refusal_answer(refusal)
+    if head.path == HEALTHZ:
+        return health_answer()
     await house.tokens.refresh()
-
-    def models(secret: Secret | None) -> Answer | Refusal:
-        token = _bearer(house, secret)
-        if isinstance(token, Refusal):
-            return token
-        return models_answer(
-            models_for(token, house.channels, default_model=house.settings.default_model)
-        )
-
-    def states(secret: Secret | None) -> Iterable[ChannelState] | Refusal:
-        token = _bearer(house, secret)
-        return token if isinstance(token, Refusal) else _states_for(token, house)
-
-    usage = await _usage(house, head) if head.path == USAGE else None
-    is_ready = not draining and _has_a_channel(house)
-    return page(head, is_ready=is_ready, states=states, models=models, usage=usage)
-
-
-def _bearer(house: House, secret: Secret | None) -> Token | Refusal:
-    return authenticate(secret, house.tokens, datetime.now(UTC))
-
-
-async def _usage(house: House, head: RequestHead) -> Answer | Refusal:
-    """Tell the bearer of a token what it has spent, and of which budget."""
-    token = _bearer(house, credential(head))
+    token = authenticate(credential(head), house.tokens, datetime.now(UTC))
+    if head.path == READYZ:
+        states = None if isinstance(token, Refusal) else _states_for(token, house)
+        return readiness_answer(states, is_ready=not draining and _has_a_channel(house))
     if isinstance(token, Refusal):
-        return token
+        return refusal_answer(token)
+    return _models(house, token) if head.path == MODELS else await _usage(house, token)
+
+
+def _models(house: House, token: Token) -> Answer:
+    default_model = house.settings.default_model
+    return models_answer(models_for(token, house.channels, default_model=default_model))
+
+
+async def _usage(house: House, token: Token) -> Answer:
+    """Tell the bearer of a token what it has spent, and of which budget."""
     await look_up_budgets(house, token)
     zone = time_zone(usage_settings(house).time_zone)
     since = period_start(datetime.fromtimestamp(house.books.now(), UTC), "month", zone)
@@ -70,7 +73,7 @@ async def _usage(house: House, head: RequestHead) -> Answer | Refusal:
         spent = await house.books.journal.spent(token.id, since, lambda: None)
     except LedgerError as error:
         _logger.error("GET /v1/usage cannot be answered: %s", error)  # noqa: TRY400 - no traceback
-        return refusals.usage_unavailable()
+        return refusal_answer(refusals.usage_unavailable())
     return usage_answer(
         token.id, token.name, since=since, spent=spent, state=house.books.state(token.id)
     )

@@ -18,8 +18,6 @@ from rt_proxy.channels import Channel
 from rt_proxy.listener.keysource import KeyUnavailableError, fetch_key
 from rt_proxy.settings import KeySource, Secret
 
-__all__ = ["KeyUnavailableError", "Keys"]
-
 _logger = logging.getLogger("rt_proxy.keys")
 
 #: After a fetch there is none for so long, whatever came of it, unless a key is used for even

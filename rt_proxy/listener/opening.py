@@ -16,7 +16,7 @@ import trio
 
 from rt_proxy.channels import Channel, UpstreamRequest, bar_to, upstream_request
 from rt_proxy.listener.admission import Ticket
-from rt_proxy.listener.dial import dial_failure
+from rt_proxy.listener.dialfailure import dial_failure
 from rt_proxy.listener.failure import (
     Failure,
     at_first_event,
@@ -25,7 +25,7 @@ from rt_proxy.listener.failure import (
     for_unwritten_model,
 )
 from rt_proxy.listener.house import House
-from rt_proxy.listener.keys import KeyUnavailableError
+from rt_proxy.listener.keysource import KeyUnavailableError
 from rt_proxy.listener.proxyroute import stays_here
 from rt_proxy.realtime import refusals
 from rt_proxy.realtime.closing import Ending

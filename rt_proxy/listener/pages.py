@@ -4,7 +4,7 @@ Values in, values and bytes out; nothing here touches a stream (see ``answers.py
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -13,16 +13,16 @@ from typing import Any
 import attrs
 
 from rt_proxy.channels import ChannelState
-from rt_proxy.realtime.hello import RequestHead, credential, unknown_url
+from rt_proxy.moments import utc_text
+from rt_proxy.realtime.hello import RequestHead, unknown_url
 from rt_proxy.realtime.refusals import Refusal, http_only
-from rt_proxy.settings import Secret
 from rt_proxy.usage.budgets import BudgetState
 from rt_proxy.usage.ledger import Spent
 from rt_proxy.usage.record import NANO_USD_PER_USD
 
-_HEALTHZ = "/healthz"
-_READYZ = "/readyz"
-_MODELS = "/v1/models"
+HEALTHZ = "/healthz"
+READYZ = "/readyz"
+MODELS = "/v1/models"
 USAGE = "/v1/usage"
 
 
@@ -41,35 +41,38 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def page(
-    head: RequestHead,
-    *,
-    is_ready: bool,
-    states: Callable[[Secret | None], Iterable[ChannelState] | Refusal],
-    models: Callable[[Secret | None], Answer | Refusal],
-    usage: Answer | Refusal | None,
-) -> Answer:
-    """Answer a request whose path is not one of the Realtime API.
+def refuse_page(head: RequestHead) -> Refusal | None:
+    """Say why a request, of a path that is not one of the Realtime API, asks for no page of ours.
 
-    Args:
-        head: The request.
-        is_ready: Whether a session could be opened now.
-        states: Tells how the channels of the holder of a credential do, or refuses to.
-        models: Gives the answer for the holder of a credential, or refuses it.
-        usage: The answer to a question after usage; None: this is none.
+    None: it asks for one.
     """
-    if head.path not in (_HEALTHZ, _READYZ, _MODELS, USAGE):
-        return refusal_answer(unknown_url())
+    if head.path not in (HEALTHZ, READYZ, MODELS, USAGE):
+        return unknown_url()
     if head.method not in ("GET", "HEAD"):
         message = "This page can be asked for with GET or HEAD."
-        allow = ("Allow", "GET, HEAD")
-        return refusal_answer(http_only(405, "method_not_allowed", message, allow))
-    if head.path == _HEALTHZ:
-        return _json_answer({"status": "ok"})
-    if head.path == _READYZ:
-        return _readiness(states(credential(head)), is_ready=is_ready)
-    answer = models(credential(head)) if usage is None else usage
-    return refusal_answer(answer) if isinstance(answer, Refusal) else answer
+        return http_only(405, "method_not_allowed", message, ("Allow", "GET, HEAD"))
+    return None
+
+
+def health_answer() -> Answer:
+    """Return that the process is well."""
+    return _json_answer({"status": "ok"})
+
+
+def readiness_answer(states: Iterable[ChannelState] | None, *, is_ready: bool) -> Answer:
+    """Return whether a session could be opened now.
+
+    Args:
+        states: How the channels do; None: whoever asks may not know.
+        is_ready: Whether one could.
+    """
+    message = "Not ready: the proxy is draining, or no channel can be tried now."
+    refusal = http_only(503, "not_ready", message, type="server_error")
+    if states is None:
+        return _json_answer({"status": "ready"}) if is_ready else refusal_answer(refusal)
+    told: dict[str, Any] = {"status": "ready"} if is_ready else json.loads(refusal.body())
+    answer = _json_answer(told | {"channels": [state.as_json() for state in states]})
+    return answer if is_ready else attrs.evolve(answer, status=refusal.status)
 
 
 def models_answer(names: Iterable[str]) -> Answer:
@@ -128,7 +131,7 @@ def _usd(nano_usd: int) -> str:
 
 
 def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+    return None if moment is None else utc_text(moment)
 
 
 def refusal_answer(refusal: Refusal) -> Answer:
@@ -168,17 +171,6 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
-
-
-def _readiness(states: Iterable[ChannelState] | Refusal, *, is_ready: bool) -> Answer:
-    """Answer whether it is ready; to holders of a token also how their channels do."""
-    message = "Not ready: the proxy is draining, or no channel can be tried now."
-    refusal = http_only(503, "not_ready", message, type="server_error")
-    if isinstance(states, Refusal):
-        return _json_answer({"status": "ready"}) if is_ready else refusal_answer(refusal)
-    told: dict[str, Any] = {"status": "ready"} if is_ready else json.loads(refusal.body())
-    answer = _json_answer(told | {"channels": [state.as_json() for state in states]})
-    return answer if is_ready else attrs.evolve(answer, status=refusal.status)
 
 
 def _json_answer(value: object) -> Answer:

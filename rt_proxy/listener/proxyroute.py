@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from rt_proxy.channels import Channel, UpstreamRequest
 from rt_proxy.channels.proxyurl import DIRECT, ProxyUrl, proxy_of
-
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from rt_proxy.listener.addresses import Network, parse_address
 
 #: An entry of NO_PROXY with its port; an IPv6 address with one is in brackets.
 _WITH_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>[0-9]{1,5})")
@@ -59,7 +58,7 @@ def _first_set(environ: Mapping[str, str], *names: str) -> str | None:
 
 
 def _is_loopback(host: str) -> bool:
-    address = _address(host)
+    address = parse_address(host)
     return host.lower().rstrip(".") == "localhost" if address is None else address.is_loopback
 
 
@@ -77,7 +76,7 @@ def _covers(entry: str, host: str, port: int) -> bool:
         if int(with_port["port"]) != port:
             return False
         entry = with_port["host"]
-    address = _address(host)
+    address = parse_address(host)
     if address is not None:
         return any(address in network for network in _networks(entry))
     domain = entry.lower().removeprefix("*").removeprefix(".").rstrip(".")
@@ -85,19 +84,10 @@ def _covers(entry: str, host: str, port: int) -> bool:
     return bool(domain) and (name == domain or name.endswith(f".{domain}"))
 
 
-def _address(host: str) -> _Address | None:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
-def _networks(entry: str) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+def _networks(entry: str) -> Iterator[Network]:
     """Yield the network that an entry is: of one address, or in the form ``10.0.0.0/8``."""
     text = entry.strip("[]")
     try:
-        yield ipaddress.ip_network(_address(text) or text, strict=False)
+        yield ipaddress.ip_network(parse_address(text) or text, strict=False)
     except ValueError:
         return

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from rt_proxy.channels import Channel
 from rt_proxy.listener.admission import Ticket
 from rt_proxy.listener.house import House
+from rt_proxy.moments import utc_text
 from rt_proxy.realtime import refusals
 from rt_proxy.realtime.counts import Tokens
 from rt_proxy.realtime.refusals import Refusal
@@ -72,7 +73,7 @@ def _refused(state: BudgetState) -> Refusal:
     if state.end is None:
         return refusals.budget_spent(f"The budget of {whose} is spent.")
     seconds = max(1, math.ceil((state.end - datetime.now(UTC)).total_seconds()))
-    when = state.end.isoformat(timespec="seconds").replace("+00:00", "Z")
+    when = utc_text(state.end, "seconds")
     return refusals.budget_spent(
         f"The budget of {whose} is spent, or held by other sessions; it begins anew at {when}.",
         retry_after=seconds,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
+from rt_proxy.moments import utc_text
 from rt_proxy.settings import LogFormat, LogLevel
 
 _BARE = re.compile(r"[\w.:/@+*-]+", re.ASCII)
@@ -89,8 +90,7 @@ def configure(format: LogFormat, level: LogLevel, stream: TextIO) -> None:  # no
 
 
 def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return utc_text(datetime.fromtimestamp(record.created, UTC), "milliseconds")
 
 
 def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:

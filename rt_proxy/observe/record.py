@@ -5,15 +5,16 @@ Made once, when the work has ended and before the goodbyes; also for a client th
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
 import attrs
 
+from rt_proxy.moments import utc_text
 from rt_proxy.realtime.closing import Side
 
-_LOGGER = logging.getLogger("rt_proxy.session")
+_logger = logging.getLogger("rt_proxy.session")
 
 #: Longest text in a record, in characters: reasons and models are chosen by peers.
 _LONGEST_TEXT = 256
@@ -93,7 +94,7 @@ class SessionRecord:
 def log_session(record: SessionRecord) -> None:
     """Write the record to the logger ``rt_proxy.session``: a warning if an upstream failed."""
     level = logging.WARNING if _upstream_failed(record) else logging.INFO
-    _LOGGER.log(level, "session ended", extra={"fields": record.fields()})
+    _logger.log(level, "session ended", extra={"fields": record.fields()})
 
 
 def _upstream_failed(record: SessionRecord) -> bool:
@@ -117,8 +118,7 @@ def _field(value: object) -> object:
         case Decimal():
             return f"{value:f}"
         case datetime():
-            moment = value.astimezone(UTC).isoformat(timespec="milliseconds")
-            return moment.replace("+00:00", "Z")
+            return utc_text(value, "milliseconds")
         case tuple():
             return [_cut(str(item)) for item in value]
         case _:

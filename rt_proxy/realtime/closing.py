@@ -197,7 +197,11 @@ def fault_ending(offender: Side, fault: Fault) -> Ending:
 
 
 def refused(refusal: Refusal) -> Ending:
-    """End a session before it began, in the event form of a refusal."""
+    """End a session before it began, in the event form of a refusal.
+
+    Raises:
+        ValueError: The refusal has the HTTP form only.
+    """
     if refusal.close_code is None:
         raise ValueError(f"the refusal {refusal.code} has no event form")
     return Ending(

@@ -38,6 +38,15 @@ from rt_proxy.realtime.transcribing import Transcriptions
 _TYPE_BYTES = 1_024
 _INTRICATE = "The event has too many members and elements to be read; send less of them."
 _UNREADABLE = "The event is no JSON object that can be read."
+_ONLY_TRANSCRIBES = (
+    "This session only transcribes; open another one, with a model, for conversations."
+)
+_NO_MCP = (
+    "Tools of the type 'mcp' are not known to this session's upstream; give it function tools."
+)
+_NOT_TEXT = closing.fault_ending(
+    closing.Side.CLIENT, Fault(FaultKind.PROTOCOL, 1007, "The text of a message is not UTF-8.")
+)
 
 _APPEND = b"input_audio_buffer.append"
 #: An upstream's id of the session that is longer than this is not kept, in characters.
@@ -184,14 +193,6 @@ class Conversation:
     def expires_at(self) -> int | None:
         """When the upstream will end the session, in Unix seconds, as it has shown last."""
         return self._expires_at
-
-    def transcription_model(self, item_id: str) -> str | None:
-        """Return what transcribes an item, until its transcription has ended; None: not known.
-
-        That is the model which was in force at the item's commit. For an item that is not
-        remembered it is the one in force now.
-        """
-        return self._transcriptions.model_of(item_id)
 
     def usage(self) -> dict[str, int]:
         """Return the tokens of all responses so far, by modality."""
@@ -421,22 +422,9 @@ def _leaves_transcription(event: dict[str, Any]) -> str | None:
     return "session.type" if text_at(event, "session", "type") == "realtime" else None
 
 
-_ONLY_TRANSCRIBES = (
-    "This session only transcribes; open another one, with a model, for conversations."
-)
-
-
 def _is_text(payload: bytes) -> bool:
     try:
         payload.decode()
     except UnicodeDecodeError:
         return False
     return True
-
-
-_NO_MCP = (
-    "Tools of the type 'mcp' are not known to this session's upstream; give it function tools."
-)
-_NOT_TEXT = closing.fault_ending(
-    closing.Side.CLIENT, Fault(FaultKind.PROTOCOL, 1007, "The text of a message is not UTF-8.")
-)

@@ -106,6 +106,20 @@ class Hello:
     offers_realtime: bool
     websocket_key: str
 
+    @classmethod
+    def asking_for(cls, model: str | None, *, transcription: bool) -> "Hello":
+        """Return the hello of a client that asks for this and shows nothing else of itself."""
+        return cls(
+            path="/v1/realtime",
+            azure=False,
+            dialect=None,
+            model=model,
+            intent="transcription" if transcription else None,
+            credential=None,
+            offers_realtime=False,
+            websocket_key="",
+        )
+
     @property
     def subprotocol(self) -> str | None:
         """What is echoed: ``realtime`` if it was offered, and never one that carries a key."""

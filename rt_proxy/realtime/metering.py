@@ -88,7 +88,7 @@ class Meter:
 
     Attributes:
         hearing: Follows the client's audio.
-        spoken: Counts those of the upstream's.
+        spoken: Counts the characters of the upstream's audio.
         written: Counts the characters of the upstream's text.
     """
 

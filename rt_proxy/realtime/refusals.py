@@ -98,6 +98,11 @@ def _invalid(status: int, code: str, message: str, close_code: int, param: str |
     return Refusal(status, "invalid_request_error", code, message, close_code, param)
 
 
+def _retry(seconds: float | None) -> tuple[tuple[str, str], ...]:
+    """Return the header that says when to try again, if that is known (RFC 9110, 10.2.3)."""
+    return () if seconds is None else (("Retry-After", str(math.ceil(seconds))),)
+
+
 def invalid_api_key(why: str) -> Refusal:
     """Refuse a missing, wrong, expired or disabled token; ``why`` is a sentence."""
     return _invalid(401, "invalid_api_key", why, 3000, None)
@@ -141,14 +146,14 @@ def rate_limit_exceeded(why: str, retry_after: int) -> Refusal:
         "rate_limit_exceeded",
         why,
         1013,
-        headers=(("Retry-After", str(retry_after)),),
+        headers=_retry(retry_after),
     )
 
 
 def budget_spent(why: str, retry_after: int | None = None) -> Refusal:
     """Refuse because a budget is spent; ``retry_after`` in seconds, if it begins anew."""
-    headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
-    return Refusal(429, "insufficient_quota", "insufficient_quota", why, 4003, headers=headers)
+    code = "insufficient_quota"
+    return Refusal(429, code, code, why, 4003, headers=_retry(retry_after))
 
 
 def upstream_unavailable(
@@ -161,9 +166,14 @@ def upstream_unavailable(
         cause: Which deadline passed, if it was one, such as ``opening_timeout``.
         retry_after: In how many seconds one may be able to, if that is known.
     """
-    headers = () if retry_after is None else (("Retry-After", str(math.ceil(retry_after))),)
     return Refusal(
-        503, "server_error", "upstream_unavailable", why, 1013, headers=headers, cause=cause
+        503,
+        "server_error",
+        "upstream_unavailable",
+        why,
+        1013,
+        headers=_retry(retry_after),
+        cause=cause,
     )
 
 
@@ -175,9 +185,9 @@ def no_channel(model: str | None) -> Refusal:
     return _invalid(403, "model_not_found", message, 4004, param)
 
 
-def bad_request(message: str, *, param: str | None = None) -> Refusal:
+def bad_request(message: str) -> Refusal:
     """Refuse a request that is not well formed (HTTP form only)."""
-    return Refusal(400, "invalid_request_error", "bad_request", message, param=param)
+    return Refusal(400, "invalid_request_error", "bad_request", message)
 
 
 def http_only(
@@ -205,36 +215,35 @@ def origin_not_allowed() -> Refusal:
 def at_capacity(retry_after: int) -> Refusal:
     """Refuse because the proxy holds as many sessions as it may; ``retry_after`` in seconds."""
     message = "The proxy holds as many sessions as it may; try again later."
-    retry = ("Retry-After", str(retry_after))
-    return http_only(503, "at_capacity", message, retry, type="server_error")
+    return http_only(503, "at_capacity", message, *_retry(retry_after), type="server_error")
 
 
 def too_many_from_address(retry_after: int) -> Refusal:
     """Refuse because one address holds as many sessions as it may."""
     message = "Too many sessions from this address; close one or try again later."
-    retry = ("Retry-After", str(retry_after))
-    return http_only(429, "rate_limit_exceeded", message, retry, type="rate_limit_error")
+    return http_only(
+        429, "rate_limit_exceeded", message, *_retry(retry_after), type="rate_limit_error"
+    )
 
 
 def too_many_newcomers(retry_after: int) -> Refusal:
     """Refuse because too many sessions were opened in the last minute, by anybody."""
     message = "Too many sessions are being opened here; try again later."
-    retry = ("Retry-After", str(retry_after))
-    return http_only(503, "at_capacity", message, retry, type="server_error")
+    return http_only(503, "at_capacity", message, *_retry(retry_after), type="server_error")
 
 
 def too_often_from_address(retry_after: int) -> Refusal:
     """Refuse because one address has opened too many sessions in the last minute."""
     message = "Too many sessions were opened from this address; try again later."
-    retry = ("Retry-After", str(retry_after))
-    return http_only(429, "rate_limit_exceeded", message, retry, type="rate_limit_error")
+    return http_only(
+        429, "rate_limit_exceeded", message, *_retry(retry_after), type="rate_limit_error"
+    )
 
 
 def draining(retry_after: int) -> Refusal:
     """Refuse because the proxy is shutting down."""
     message = "The proxy is shutting down; connect again."
-    retry = ("Retry-After", str(retry_after))
-    return http_only(503, "drain", message, retry, type="server_error")
+    return http_only(503, "drain", message, *_retry(retry_after), type="server_error")
 
 
 def usage_unavailable() -> Refusal:

@@ -28,7 +28,12 @@ class DirectStream(trio.abc.HalfCloseableStream):
         return self._stream.socket
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Receive at least one byte; ``b""`` is the end. Cancelling is safe."""
+        """Receive at least one byte; ``b""`` is the end. Cancelling is safe.
+
+        Raises:
+            trio.BrokenResourceError: The connection is broken.
+            trio.ClosedResourceError: This stream was closed.
+        """
         socket = self._stream.socket
         while True:
             try:
@@ -43,7 +48,12 @@ class DirectStream(trio.abc.HalfCloseableStream):
                 raise _translated(error, socket) from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send everything. Cancelling leaves an unknown part of it on the wire."""
+        """Send everything. Cancelling leaves an unknown part of it on the wire.
+
+        Raises:
+            trio.BrokenResourceError: The connection is broken.
+            trio.ClosedResourceError: This stream was closed.
+        """
         socket = self._stream.socket
         try:
             sent = os.write(socket.fileno(), data)

@@ -7,6 +7,6 @@ and SIP, and ``idle_timeout_ms``.
 """
 
 from rt_proxy.simulator.conversation import Receive, Send, SimulatorEnd, converse
-from rt_proxy.simulator.faults import Fault, parse_fault
+from rt_proxy.simulator.faults import Fault, fault_problem, parse_fault
 
-__all__ = ["Fault", "Receive", "Send", "SimulatorEnd", "converse", "parse_fault"]
+__all__ = ["Fault", "Receive", "Send", "SimulatorEnd", "converse", "fault_problem", "parse_fault"]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import attrs
 
+from rt_proxy.realtime.frames import is_legal_close_code
 from rt_proxy.realtime.refusals import Refusal
 
 _FORMS = "delay=SECONDS, stall, drop=EVENTS, close=CODE, refuse=STATUS or error=CODE"
@@ -48,12 +49,14 @@ class Fault:
     error: str | None = None
 
 
-def parse_fault(text: str) -> Fault:
-    """Return the fault that ``text`` names, such as ``close=1011``.
+def parse_fault(text: str | None) -> Fault:
+    """Return the fault that ``text`` names, such as ``close=1011``; None names none.
 
     Raises:
         ValueError: The text is none of the known forms, or its value is out of range.
     """
+    if text is None:
+        return Fault()
     kind, equals, value = text.strip().partition("=")
     if kind == "stall" and not equals:
         return Fault(stall=True)
@@ -61,6 +64,15 @@ def parse_fault(text: str) -> Fault:
     if parse is None or not equals:
         raise ValueError(f"unknown fault {text!r}: give {_FORMS}")
     return parse(value.strip())
+
+
+def fault_problem(text: str | None) -> str | None:
+    """Say what is wrong with the name of a fault; None: nothing is."""
+    try:
+        parse_fault(text)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def fatal_error(code: str) -> Refusal:
@@ -94,12 +106,7 @@ def _drop(value: str) -> Fault:
 
 def _close(value: str) -> Fault:
     meaning = "the close code is 1000-1003, 1007-1014 or 3000-4999"
-    return Fault(close=_whole("close", value, meaning, _sendable))
-
-
-def _sendable(code: int) -> bool:
-    """RFC 6455 section 7.4: which codes may stand in a close frame."""
-    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+    return Fault(close=_whole("close", value, meaning, is_legal_close_code))
 
 
 def _refuse(value: str) -> Fault:

@@ -30,7 +30,7 @@ from rt_proxy.tokens.store import MemoryTokenStore, TokenTable
 from rt_proxy.tokens.token import Token, as_utc, problems
 from rt_proxy.tomlvalues import exact_number, exactly, syntax_problem, toml_name
 
-_log = logging.getLogger("rt_proxy.tokens")
+_logger = logging.getLogger("rt_proxy.tokens")
 
 
 _HEADER = """\
@@ -73,7 +73,7 @@ class FileTokenStore(MemoryTokenStore):
         # Read here and not in a thread, so that no task ever sees a store between two versions.
         # An unchanged file costs some 20 microseconds, a changed one 0.1 ms for each token.
         if self._take_up() and self._look.problem:
-            _log.warning("%s; what it last held stays in force", self._look.problem)
+            _logger.warning("%s; what it last held stays in force", self._look.problem)
 
     def _take_up(self) -> bool:
         """Look at the file and return whether it changed; what was good in it is in force."""

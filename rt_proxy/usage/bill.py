@@ -113,7 +113,7 @@ class Bill:
 
     def is_over(self) -> bool:
         """Whether a budget is spent, so that the session must end."""
-        return self._purse.over(self._clock()) is not None
+        return self._purse.is_over(self._clock())
 
     def tokens_until_look(self) -> int:
         """Return how many tokens may be spoken or written until one has to look again."""

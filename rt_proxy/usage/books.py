@@ -37,7 +37,6 @@ class Books:
 
     Attributes:
         journal: What is on its way to the ledger.
-        are_kept: Whether anybody wants the records; else only sessions with a budget are metered.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class Books:
             clock: Tells the Unix time.
         """
         self.journal = journal
-        self.are_kept = are_kept
+        self._are_kept = are_kept
         self._on_usage = on_usage
         self._on_budget_warning = on_budget_warning
         self._clock = clock
@@ -70,6 +69,10 @@ class Books:
         #: The accounts whose past could not be read when it was tried last.
         self._unread: set[str | None] = set()
         self._unknown_prices = UnknownPrices()
+
+    def want(self, purse: Purse) -> bool:
+        """Whether anybody wants to know what a session spends that has this purse."""
+        return self._are_kept or purse.has_accounts
 
     async def prepare(
         self, token_id: str | None, owner: str | None, budget: Budget | None, zone: str

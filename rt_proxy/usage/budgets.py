@@ -89,6 +89,7 @@ class Account:
         self._looked_up: set[float] = set()
         self._noted = Spent()
         self._warned_of: float | None = None
+        self._shape: tuple[str, str] | None = None
         self.redefine(budget, zone)
 
     def redefine(self, budget: Budget, zone: str) -> None:
@@ -100,7 +101,7 @@ class Account:
         self._zone: tzinfo = time_zone(budget.time_zone or zone)
         self._limits = limits_of(budget)
         shape = _shape_of(budget, zone)
-        if getattr(self, "_shape", None) != shape:
+        if self._shape != shape:
             self._shape = shape
             self._spent.clear()
             self._looked_up.clear()
@@ -133,12 +134,12 @@ class Account:
         """Spend; return whether the budget is to be warned of now."""
         self._noted += spent
         key = self._key(now)
-        self._keep(key, self._spent.get(key, Spent()) + spent)
+        self._keep(key, self._spent_in(now) + spent)
         if self._reaches(self._spent[key] + self._held + self._ahead):
             for purse in tuple(self._purses):
                 purse.note_scarcity()
         percent = self.budget.warn_percent
-        if not percent or self._warned_of == key or not self._has_reached(key, percent):
+        if not percent or self._warned_of == key or not self._reaches(self._spent[key], percent):
             return False
         self._warned_of = key
         return True
@@ -157,7 +158,7 @@ class Account:
         What others may take until they look is left out, so that all of them together do not
         take more than there is, until there is hardly anything.
         """
-        taken = self._spent.get(self._key(now), Spent()) + self._held + self._ahead
+        taken = self._spent_in(now) + self._held + self._ahead
         nano_usd, tokens = self._limits
         shares = _SHARES * max(len(self._purses), 1)
         left = [_MOST_TOKENS * shares]
@@ -177,11 +178,11 @@ class Account:
 
     def fits(self, now: float, reserve: Spent) -> bool:
         """Whether a session may begin that is kept ``reserve``; one alone may have what is left."""
-        if self._reaches(self._spent.get(self._key(now), Spent())):
+        if self._reaches(self._spent_in(now)):
             return False
         if self._held == Spent():
             return True
-        total = self._spent.get(self._key(now), Spent()) + self._held + reserve
+        total = self._spent_in(now) + self._held + reserve
         return not any(
             limit is not None and amount > limit
             for limit, amount in zip(self._limits, (total.nano_usd, total.tokens), strict=True)
@@ -189,7 +190,7 @@ class Account:
 
     def at_most(self, now: float, reserve: Spent) -> Spent:
         """Return a reserve, or as much of it as is left."""
-        taken = self._spent.get(self._key(now), Spent()) + self._held
+        taken = self._spent_in(now) + self._held
         nano_usd, tokens = self._limits
         return Spent(
             reserve.nano_usd
@@ -200,24 +201,19 @@ class Account:
 
     def is_spent(self, now: float, *, with_held: bool) -> bool:
         """Whether nothing is left, or nothing beyond what is held for sessions."""
-        spent = self._spent.get(self._key(now), Spent())
+        spent = self._spent_in(now)
         return self._reaches(spent + self._held if with_held else spent)
 
     def state(self, now: float) -> BudgetState:
         """Return how the budget stands."""
-        key = self._key(now)
         end = period_end(datetime.fromtimestamp(now, UTC), self.budget.per, self._zone)
-        spent = self._spent.get(key, Spent())
-        return BudgetState(self.owner, self.budget, self.since(now), end, spent)
+        return BudgetState(self.owner, self.budget, self.since(now), end, self._spent_in(now))
 
-    def _reaches(self, spent: Spent) -> bool:
-        return any(
-            limit is not None and amount >= limit
-            for limit, amount in zip(self._limits, (spent.nano_usd, spent.tokens), strict=True)
-        )
+    def _spent_in(self, now: float) -> Spent:
+        """Return what was spent in the period of a moment."""
+        return self._spent.get(self._key(now), Spent())
 
-    def _has_reached(self, key: float, percent: int) -> bool:
-        spent = self._spent[key]
+    def _reaches(self, spent: Spent, percent: int = 100) -> bool:
         return any(
             limit is not None and amount * 100 >= limit * percent
             for limit, amount in zip(self._limits, (spent.nano_usd, spent.tokens), strict=True)
@@ -283,16 +279,13 @@ class Purse:
         self._reserve = Spent()
         self._hold(self._in_progress)
 
-    def over(self, now: float) -> Account | None:
-        """Return a budget that this session may spend no more of; None: there is none.
+    def is_over(self, now: float) -> bool:
+        """Whether there is a budget that this session may spend no more of.
 
         What is reserved for it is its own, even where others have spent more than was left.
         """
         is_beyond = self._held != self._reserve or self._reserve == Spent()
-        for account in self._accounts:
-            if account.is_spent(now, with_held=is_beyond):
-                return account
-        return None
+        return any(account.is_spent(now, with_held=is_beyond) for account in self._accounts)
 
     def tokens_until_look(self, now: float, nano_usd_per_token: int) -> int:
         """Return how many tokens may be spoken or written until one has to look again."""

@@ -36,7 +36,6 @@ class Journal:
 
     Attributes:
         failures: How often the ledger could not be written.
-        logged: How many records are in the log only, for want of memory or of time.
     """
 
     def __init__(self, ledger: Ledger, *, sync: float) -> None:
@@ -47,7 +46,6 @@ class Journal:
             sync: How long a record may wait until it is in the ledger, in seconds.
         """
         self.failures = 0
-        self.logged = 0
         self._ledger = ledger
         # Half of the time for waiting, so that as much is left for the writing.
         self._wait = sync / 2
@@ -88,13 +86,15 @@ class Journal:
     ) -> Spent:
         """Return what a token has spent since a moment, with what is not in the ledger yet.
 
+        Cancelling is safe.
+
         Args:
             token_id: The token; None: all of them.
             since: The moment; None: since ever.
             begin: Called at the moment of the count: what is noted after it is not in the sum.
 
         Raises:
-            LedgerError: The ledger cannot be read now. Cancelling is safe.
+            LedgerError: The ledger cannot be read now.
         """
         async with self._writing:
             await self._write_waiting()
@@ -165,14 +165,14 @@ class Journal:
         if now >= self._next_reminder:
             self._next_reminder = now + _REMINDER
             _logger.error(
-                "usage is kept in memory, for the ledger cannot be written: %s (%d records wait)",
+                "usage is kept in memory, for the ledger cannot be written: %s"
+                " (records that wait: %d)",
                 why,
                 len(self._waiting),
             )
 
     def _write_to_log(self, record: UsageRecord) -> None:
         """Put a record where it can still be found."""
-        self.logged += 1
         _logger.error("a usage record is not in the ledger", extra={"fields": fields_of(record)})
 
 

@@ -40,6 +40,8 @@ class Ledger(Protocol):
     async def spent(self, token_id: str | None, since: datetime | None) -> Spent:
         """Return what a token has spent since a moment; None: every token, since ever.
 
+        Cancelling must leave the ledger as it was.
+
         Raises:
             LedgerError: It cannot be read now.
         """

@@ -1,7 +1,7 @@
 """The file of the ledger: its tables, how it is opened, and what is said when it cannot be.
 
-All of SQLite's own words are in here and in ``sqliteledger.py``; blocking, and so only to be
-called in threads, or where nothing else has to go on.
+SQL is in here, in ``sqliteledger.py`` and in ``report.py``, and nowhere else. It blocks, and so
+is only called in threads, or where nothing else has to go on.
 """
 
 import os

@@ -19,7 +19,7 @@ from rt_proxy.errors import LedgerError
 from rt_proxy.realtime.counts import Tokens
 from rt_proxy.usage.ledger import Spent
 from rt_proxy.usage.record import UsageRecord
-from rt_proxy.usage.report import microseconds, spent_of
+from rt_proxy.usage.report import last_row, microseconds, spent_of
 from rt_proxy.usage.schema import open_to_write, reason_of
 
 _logger = logging.getLogger("rt_proxy.usage")
@@ -75,7 +75,10 @@ class SqliteLedger:
             LedgerError: It cannot be opened or made, is none, or is of a newer version.
         """
         ledger = cls(path, keep_days=keep_days)
-        await ledger._forget_at_once()
+        if keep_days:
+            await ledger.write(())  # no records, but what is too old goes
+        else:
+            await ledger.others_wrote()
         return ledger
 
     async def write(self, records: Sequence[UsageRecord]) -> None:
@@ -95,9 +98,9 @@ class SqliteLedger:
             self._note_others(connection)
             connection.executemany(_INSERT, rows)
             is_all_forgotten = not forgets or self._forget(connection)
-            last_row = _last_row(connection)
+            last = last_row(connection)
             connection.execute("COMMIT")
-            self._last_row = last_row
+            self._last_row = last
             return is_all_forgotten
 
         if await self._call(write) and forgets:
@@ -130,9 +133,9 @@ class SqliteLedger:
         return await self._call(look)
 
     def _note_others(self, connection: sqlite3.Connection) -> None:
-        last_row = _last_row(connection)
-        self._others_wrote |= last_row != self._last_row
-        self._last_row = last_row
+        last = last_row(connection)
+        self._others_wrote |= last != self._last_row
+        self._last_row = last
 
     async def aclose(self) -> None:
         """Put everything into the one file, and close it; the next call opens it again.
@@ -164,7 +167,7 @@ class SqliteLedger:
         inode = _inode(self._path)
         if inode != self._inode:  # what is in it already is looked up where it is wanted
             self._inode = inode
-            self._last_row = _last_row(self._connection)
+            self._last_row = last_row(self._connection)
         return self._connection
 
     def _leave(self, connection: sqlite3.Connection) -> None:
@@ -201,22 +204,6 @@ class SqliteLedger:
             with suppress(sqlite3.Error):
                 connection.close()  # what was not committed is rolled back
 
-    async def _forget_at_once(self) -> None:
-        """Delete some rows that are too old; the next writes delete what is left of them."""
-
-        def forget(connection: sqlite3.Connection) -> bool:
-            if not self._keep:
-                return False
-            connection.execute("BEGIN IMMEDIATE")
-            is_all_forgotten = self._forget(connection)
-            last_row = _last_row(connection)
-            connection.execute("COMMIT")
-            self._last_row = last_row
-            return is_all_forgotten
-
-        if await self._call(forget):
-            self._next_forgetting = trio.current_time() + _FORGET_PAUSE
-
     def _forget(self, connection: sqlite3.Connection) -> bool:
         """Delete some rows that are too old; return whether there are no more of them."""
         oldest = microseconds(datetime.now(UTC) - self._keep)
@@ -252,10 +239,6 @@ def _storable(value: object) -> object:
             return max(-_LARGEST, min(int(value), _LARGEST))
         case _:
             return value
-
-
-def _last_row(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT coalesce(max(id), 0) FROM usage").fetchone()[0])
 
 
 def _inode(path: Path) -> tuple[int, int]:

@@ -6,6 +6,7 @@ that has no form there, or that it does not know, is returned as it is.
 
 import json
 
+from rt_proxy.realtime.dialects.members import without
 from rt_proxy.realtime.jsontext import (
     edit_object,
     read_elements,
@@ -43,7 +44,7 @@ def format_to_ga(value: str) -> str:
         return _FORMATS_TO_GA.get(name, value)
     members = read_members(value) or {}
     if read_string(members.get("type")) in _WITHOUT_RATE:
-        return edit_object(value, lambda inner: {k: v for k, v in inner.items() if k != "rate"})
+        return edit_object(value, lambda inner: without(inner, "rate"))
     return value
 
 
@@ -100,4 +101,4 @@ def tool_choice_to_ga(value: str) -> str:
     function = read_members(members.get("function", "null"))
     if function is None or read_string(members.get("type")) != "function":
         return value
-    return write_object({**{k: v for k, v in members.items() if k != "function"}, **function})
+    return write_object(without(members, "function") | function)
