@@ -22,7 +22,9 @@ Members = dict[str, str]
 _LARGE = 65_536
 #: Text with more than this beside its strings is not taken apart; in bytes.
 _MOST_STRUCTURE = 131_072
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+#: A string, also one that never ends. Nothing is given back once it was taken (possessive): else
+#: each quote of a string without an end would have all that follows it looked at again.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _WHITE_SPACE = " \t\r\n"
 #: A member whose key has no escapes and whose value is a short string without them, or a scalar.
 _PLAIN_MEMBER = re.compile(
@@ -187,9 +189,12 @@ def replace_member(text: str, path: tuple[str, str], value: str) -> str:
         ]
     except RecursionError:  # nested as deep as could just be read
         return text
-    for start, end in reversed(spans):
-        text = text[:start] + write_string(value) + text[end:]
-    return text
+    pieces: list[str] = []
+    copied = 0
+    for start, end in spans:
+        pieces += text[copied:start], write_string(value)
+        copied = end
+    return "".join((*pieces, text[copied:]))
 
 
 def _members(text: str, position: int) -> Iterator[tuple[str, int, int]]:
