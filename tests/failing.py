@@ -294,3 +294,13 @@ def settings_with(house: kit.House, channels: list[ChannelSettings] | None = Non
     """Return the settings in force, with other channels where given."""
     settings = house.proxy._house.settings
     return attrs.evolve(settings, channels=tuple(channels or settings.channels))
+
+
+def refusing(network: Network, *refused: str) -> Way:
+    """Return an upstream that refuses some of the keys."""
+
+    async def behave(stream: trio.abc.Stream) -> None:
+        key = network.keys[-1].removeprefix(KEY_START)
+        await (REFUSES_KEY.behave if key in refused else serves)(stream)
+
+    return Way("", behave)

@@ -20,6 +20,7 @@ from failing import (
     keyed,
     listened_to,
     refusal,
+    refusing,
     served,
     settings_with,
     status_of,
@@ -159,15 +160,30 @@ async def test_a_session_that_is_cut_later_blames_nobody(autojump_clock: MockClo
 
 
 async def test_a_401_for_a_model_that_only_a_client_named(autojump_clock: MockClock) -> None:
-    """A key that has worked is not given up because a client named a model of its own."""
-    async with house_of(*a_and_b(models={"*": "*"}, **keyed("1"))) as house:
+    """No key is given up because a client named a model of its own, nor a channel that works."""
+    async with house_of(*a_and_b(models={"*": "*"}, **keyed("1", "2"))) as house:
         network = Network(house, "a", "b")
+        network.ways["a"] = REFUSES_KEY
+        assert await served(house) == ("a: HTTP 401", "b")
+        assert network.count("a") == 2
+        del network.ways["a"]
+        await trio.sleep(10 * MOST)  # it may be that both of its keys were wrong
         assert await served(house) == ("a",)
         network.ways["a"] = REFUSES_KEY
         assert await served(house) == ("a: HTTP 401", "b")
         del network.ways["a"]
-        await trio.sleep(10 * MOST)
         assert await served(house) == ("a",)
+
+
+async def test_a_key_that_is_refused_where_another_is_taken(autojump_clock: MockClock) -> None:
+    """Of two keys the one that is refused is bad, whoever named the model."""
+    async with house_of(*a_and_b(models={"*": "*"}, **keyed("1", "2"))) as house:
+        network = Network(house, "a", "b")
+        network.ways["a"] = refusing(network, "1")
+        assert await served(house) == ("a: HTTP 401", "a")
+        for _ in range(3):
+            assert await served(house) == ("a",)
+        assert [key.removeprefix(KEY_START) for key in network.keys] == ["1", *"2222"]
 
 
 async def test_a_reload_keeps_what_is_known_of_the_same_channel(

@@ -22,8 +22,8 @@ from failing import (
     keyed,
     listened_to,
     refusal,
+    refusing,
     served,
-    serves,
     settings_with,
     status_of,
     use,
@@ -146,16 +146,6 @@ async def test_keys_take_turns(autojump_clock: MockClock) -> None:
         for _ in range(5):
             assert await served(house) == ("a",)
         assert [key.removeprefix(KEY_START) for key in network.keys] == ["1", "2", "3", "1", "2"]
-
-
-def refusing(network: Network, *refused: str) -> Way:
-    """Return an upstream that refuses some of the keys."""
-
-    async def behave(stream: trio.abc.Stream) -> None:
-        key = network.keys[-1].removeprefix(KEY_START)
-        await (REFUSES_KEY.behave if key in refused else serves)(stream)
-
-    return Way("", behave)
 
 
 async def test_one_refused_key_of_several(

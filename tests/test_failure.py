@@ -104,22 +104,19 @@ def test_an_upgrade_that_is_refused(status: int | None, *, refuses_key: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("status", "key_has_worked", "is_channels", "refuses_key"),
+    ("status", "has_worked", "is_channels"),
     [
-        (400, False, False, False),
-        (404, False, False, False),
-        (401, False, True, True),
-        (401, True, True, False),
-        (500, True, True, False),
+        *((status, False, False) for status in (400, 403, 404, 414, 431)),
+        (401, False, True),
+        (401, True, False),
+        (500, True, True),
     ],
 )
-def test_a_model_that_nobody_wrote(
-    status: int, *, key_has_worked: bool, is_channels: bool, refuses_key: bool
-) -> None:
-    """A model that only a client named condemns neither the channel nor a key that works."""
+def test_a_model_that_nobody_wrote(status: int, *, has_worked: bool, is_channels: bool) -> None:
+    """A model that only a client named condemns no key, nor a channel that has worked."""
     failure = at_upgrade(channel(), UpgradeFailedError("x", status=status, retry_after=None))
-    judged = for_unwritten_model(failure, key_has_worked=key_has_worked)
-    assert judged == attrs.evolve(failure, is_channels=is_channels, refuses_key=refuses_key)
+    judged = for_unwritten_model(failure, has_worked=has_worked)
+    assert judged == attrs.evolve(failure, is_channels=is_channels, refuses_key=False)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,17 @@ _CODE = re.compile(r"[a-z0-9_]{1,64}")
 _KEY_CODES = frozenset({"invalid_api_key", "credit_balance_exhausted", "account_deactivated"})
 #: Codes that are about what was asked for; the channel is as well as before.
 _WISH_CODES = frozenset({"invalid_intent", "model_not_found", "invalid_model", "missing_model"})
-#: So may statuses be; Azure has 404 for a deployment that is not there.
-_MODEL_STATUSES = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
+#: What may be said of a model that is not known, not allowed, or longer than a name can be; Azure
+#: has 404 for a deployment that is not there.
+_MODEL_STATUSES = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    }
+)
 #: Codes by which an upstream says that it has a fault or is overloaded (RFC 6455, 7.4.1, and the
 #: registry of close codes).
 _FAULT_CLOSE_CODES = frozenset({1011, 1012, 1013, 1014})
@@ -100,16 +109,20 @@ def at_first_event(channel: Channel, came: Message | Close | Fault | None) -> Fa
             return Failure(channel.name, f"broke the protocol: {kind.value}")
 
 
-def for_unwritten_model(failure: Failure, *, key_has_worked: bool) -> Failure:
+def for_unwritten_model(failure: Failure, *, has_worked: bool) -> Failure:
     """Return a failure where a client named a model that the operator did not write.
 
-    Neither channel nor key is blamed for it: some upstreams say 400 or 404 where they do not
-    know a model, and gateways say 401 where the key may not use it.
+    Whoever has a token can name one, so it condemns no key: gateways say 401 where a key may
+    not use a model. Nor is the channel blamed, unless it may be that none of its keys is good.
+
+    Args:
+        failure: What the upstream did.
+        has_worked: Whether any of the channel's keys has opened a session.
     """
     if failure.status in _MODEL_STATUSES:
         return attrs.evolve(failure, is_channels=False)
-    if failure.status == HTTPStatus.UNAUTHORIZED and key_has_worked:
-        return attrs.evolve(failure, refuses_key=False)
+    if failure.status == HTTPStatus.UNAUTHORIZED:
+        return attrs.evolve(failure, refuses_key=False, is_channels=not has_worked)
     return failure
 
 

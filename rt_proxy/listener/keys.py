@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import attrs
 import trio
@@ -48,14 +48,18 @@ class Keys:
         self._fetch = fetch or fetch_key
         self._turns: dict[str, _Turns] = {}
         self._changing: dict[str, _ChangingKey] = {}
-        self._taken: dict[str, set[Secret]] = {}
+        self._have_worked: set[str] = set()
 
-    async def key(self, channel: Channel) -> Secret | None:
+    async def key(self, channel: Channel, but_for: Collection[Secret] = ()) -> Secret | None:
         """Return the key for the next session on a channel; None: its upstream takes none.
 
         Where a key has to be fetched, one session does it for all that wait for it.
         Cancelling that one ends its fetch, and the next of them begins anew; cancelling
         another changes nothing.
+
+        Args:
+            channel: The channel.
+            but_for: Keys that this session has tried; ``has_another`` has said that there is one.
 
         Raises:
             KeyUnavailableError: There is no good key now.
@@ -65,7 +69,13 @@ class Keys:
             return None
         if channel.api_key_from is not None:
             return await self._changing_key(channel, channel.api_key_from).get()
-        return self._turns_of(channel).next()
+        return self._turns_of(channel).next(but_for)
+
+    def has_another(self, channel: Channel, tried: Collection[Secret]) -> bool:
+        """Whether a channel has a key in its settings that was neither refused nor tried."""
+        if channel.api_key_from is not None or not channel.api_keys:
+            return False
+        return not self._turns_of(channel).refused.union(tried).issuperset(channel.api_keys)
 
     def refuse(self, channel: Channel, key: Secret) -> None:
         """Note that the upstream does not take a key.
@@ -78,16 +88,13 @@ class Keys:
         else:
             self._turns_of(channel).refused.add(key)
 
-    def note_taken(self, channel: Channel, key: Secret | None) -> None:
-        """Note that a key has opened a session."""
-        if key is not None:
-            taken = self._taken.setdefault(channel.name, set())
-            taken.intersection_update(channel.api_keys)  # of those that change, the last one
-            taken.add(key)
+    def note_worked(self, channel: Channel) -> None:
+        """Note that a key of the channel has opened a session."""
+        self._have_worked.add(channel.name)
 
-    def has_worked(self, channel: Channel, key: Secret | None) -> bool:
-        """Whether a key has opened a session since the settings were read."""
-        return key in self._taken.get(channel.name, ())
+    def has_worked(self, channel: Channel) -> bool:
+        """Whether a key of the channel has opened a session since the settings were read."""
+        return channel.name in self._have_worked
 
     def all_refused(self, channel: Channel) -> bool:
         """Whether a channel has no good key until a reload; a key that changes may come back."""
@@ -113,11 +120,11 @@ class _Turns:
     refused: set[Secret] = attrs.field(factory=set)
     turn: int = 0
 
-    def next(self) -> Secret:
+    def next(self, but_for: Collection[Secret]) -> Secret:
         for _ in self.keys:
             key = self.keys[self.turn]
             self.turn = (self.turn + 1) % len(self.keys)
-            if key not in self.refused:
+            if key not in self.refused and key not in but_for:
                 return key
         alone = len(self.keys) == 1
         raise KeyUnavailableError(f"{'its key was' if alone else 'all of its keys were'} refused")

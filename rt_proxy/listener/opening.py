@@ -256,31 +256,49 @@ class UpstreamOpener:
                 )
 
     async def _try_keys(self, channel: Channel, ticket: Ticket) -> Upstream | Failure:
-        """Try a channel with each of its keys, until one is taken or something else fails."""
+        """Try a channel with each of its keys, until one is taken or something else fails.
+
+        Where a client named a model of its own a key that is refused may still be good; it is
+        not, if another one is taken for the same.
+        """
         keys = self._house.keys
+        is_unwritten = ticket.model_in_url not in (None, *channel.models)
+        suspects: dict[Secret, Failure] = {}
         while True:
             try:
                 with trio.fail_after(no_limit_if_zero(self._timeouts.opening) * _KEY_SHARE):
-                    key = await keys.key(channel)
+                    key = await keys.key(channel, suspects.keys())
             except (KeyUnavailableError, trio.TooSlowError) as error:
                 why = "it does not come" if isinstance(error, trio.TooSlowError) else str(error)
                 self.failures.append(Failure(channel.name, f"no key: {why}"))
                 return self.failures[-1]
             outcome = await self._try_key(channel, ticket, key)
             if isinstance(outcome, Upstream):
-                keys.note_taken(channel, key)
+                keys.note_worked(channel)
+                for suspect, failure in suspects.items():
+                    self._refuse_key(channel, suspect, failure)
                 return outcome
-            if ticket.model_in_url not in (None, *channel.models):
-                worked = keys.has_worked(channel, key)
-                outcome = for_unwritten_model(outcome, key_has_worked=worked)
+            refused_key = key if outcome.refuses_key else None
+            if is_unwritten:
+                outcome = for_unwritten_model(outcome, has_worked=keys.has_worked(channel))
             if outcome not in self.failures:
                 self.failures.append(outcome)
-            if key is None or not outcome.refuses_key:
+            if refused_key is None:
                 return outcome
-            keys.refuse(channel, key)
-            if keys.all_refused(channel):
+            if is_unwritten:
+                suspects[refused_key] = outcome
+                if not keys.has_another(channel, suspects.keys()):
+                    return outcome
+            elif not self._refuse_key(channel, refused_key, outcome):
                 return outcome
-            self._tell_of_key(channel, key, outcome)
+
+    def _refuse_key(self, channel: Channel, key: Secret, failure: Failure) -> bool:
+        """Give up a key, and tell of it; return whether the channel has another one."""
+        self._house.keys.refuse(channel, key)
+        if self._house.keys.all_refused(channel):
+            return False
+        self._tell_of_key(channel, key, failure)
+        return True
 
     def _tell_of_key(self, channel: Channel, key: Secret, failure: Failure) -> None:
         """Warn once of one key among others; of a key that changes its source tells."""
