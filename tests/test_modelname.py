@@ -134,3 +134,23 @@ def test_odd_names() -> None:
     written = to_client(model, event_of("session.created", "session", "real"))
     assert written is not None
     assert json.loads(written)["session"]["model"] == 'my "voice"\n\N{SNOWMAN}'
+
+
+@pytest.mark.parametrize(
+    ("event", "is_conversation"),
+    [
+        ({"type": "session.created", "session": {"type": "transcription", "model": "m"}}, False),
+        ({"type": "session.updated", "session": {"type": "transcription"}}, False),
+        ({"type": "session.updated", "session": {"model": "m"}}, False),
+        ({"type": "transcription_session.updated", "session": {"type": "realtime"}}, False),
+        ({"type": "session.updated", "session": {"type": "realtime"}}, True),
+        ({"type": "response.created", "response": {"id": "r"}}, True),
+    ],
+)
+def test_a_session_that_only_transcribes(
+    event: dict[str, object], *, is_conversation: bool
+) -> None:
+    """However a client hid its wish, an upstream that begins to answer shows another model."""
+    text = json.dumps(event)
+    shown = to_client(bound(None, None), text)
+    assert shown == (None if is_conversation else text)

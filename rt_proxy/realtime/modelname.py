@@ -84,7 +84,8 @@ class BoundModel:
     def to_client(self, event: dict[str, Any], text: str) -> str | None:
         """Return an upstream's event with the client's name in it; None: it shows another model.
 
-        The client sees its own name for whatever name the upstream may show.
+        The client sees its own name for whatever name the upstream may show. A session that was
+        opened without a model only transcribes, and shows another one where it answers.
 
         Args:
             event: The event.
@@ -93,8 +94,10 @@ class BoundModel:
         kind = text_at(event, "type") or ""
         if kind == "error":
             return self._without_name(event, text)
+        if self._alias is None:
+            return None if _is_conversation(event, kind) else text
         place = SHOWN_BY_UPSTREAMS.get(kind)
-        if place is None or self._alias is None or self._name is None:
+        if place is None or self._name is None:
             return text
         model = text_at(event, *place) or None
         if self._shown is None and kind.endswith("session.created"):
@@ -122,3 +125,10 @@ class BoundModel:
         say anything, is therefore as good as the name that we asked for.
         """
         return model in (self._name, self._shown) or _SNAPSHOT.sub("", model) == self._name
+
+
+def _is_conversation(event: dict[str, Any], kind: str) -> bool:
+    """Whether an event shows that a session has come to be one that answers."""
+    if kind == "session.updated":
+        return text_at(event, "session", "type") == "realtime"
+    return kind == "response.created"
