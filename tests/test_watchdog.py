@@ -218,6 +218,7 @@ def quiet_leg(side: Side) -> Any:
         wire=wire,
         data_at=0.0,
         mid_frame=False,
+        mid_message=False,
         message_open=False,
         awaits_pong=False,
         ping=ping,
@@ -450,13 +451,23 @@ async def test_a_frame_in_drips_arrives(autojump_clock: MockClock) -> None:
         assert seen.events == [{"type": "response.cancel"}]
 
 
-@pytest.mark.parametrize("silent", ["client", "upstream"])
-async def test_a_message_that_is_left_open(autojump_clock: MockClock, silent: str) -> None:
+#: How events begin that pass unread, and that are read whole.
+OPEN_MESSAGES = [
+    ("client", kit.append(100)),
+    ("client", b'{"type":"session.update","session":{'),
+    ("upstream", DELTA_START),
+    ("upstream", b'{"type":"response.done","response":{'),
+]
+
+
+@pytest.mark.parametrize(("silent", "start"), OPEN_MESSAGES)
+async def test_a_message_that_is_left_open(
+    autojump_clock: MockClock, silent: str, start: bytes
+) -> None:
     """``frame_stall`` goes for the rest of a message too: whole frames and pongs do not end it."""
     async with open_house() as house:
         client, upstream = await house.open()
         source = client if silent == "client" else upstream
-        start = kit.append(100) if silent == "client" else DELTA_START
         await trio.sleep(7)
         await source.send(TEXT, start, fin=False)
         await trio.sleep(9)
@@ -491,19 +502,29 @@ async def test_a_message_that_is_left_open_while_an_answer_waits(
         assert trio.current_time() == 30
 
 
-@pytest.mark.parametrize("slow", ["client", "upstream"])
-async def test_fragments_that_keep_coming(autojump_clock: MockClock, slow: str) -> None:
+@pytest.mark.parametrize(
+    ("slow", "start", "end"),
+    [
+        ("client", kit.append(9), b""),
+        ("client", b'{"type":"session.update"', b"}"),
+        ("upstream", DELTA_START, b'"}'),
+        ("upstream", b'{"type":"session.updated"', b"}"),
+    ],
+)
+async def test_fragments_that_keep_coming(
+    autojump_clock: MockClock, slow: str, start: bytes, end: bytes
+) -> None:
     """A message may take as long as it likes while its fragments come within ``frame_stall``."""
     async with open_house() as house:
         client, upstream = await house.open()
-        source, start = (client, kit.append(9)) if slow == "client" else (upstream, DELTA_START)
+        source = client if slow == "client" else upstream
 
         async def drip() -> None:
             await source.send(TEXT, start, fin=False)
             for _ in range(10):
                 await trio.sleep(29)
                 await source.send(CONTINUATION, b" ", fin=False)
-            await source.send(CONTINUATION, b"" if slow == "client" else b'"}')
+            await source.send(CONTINUATION, end)
             await client.close()
 
         async with trio.open_nursery() as nursery:

@@ -164,6 +164,11 @@ class FrameReader:
         return bool(self._rest) or self._streaming is not None or self._collecting is not None
 
     @property
+    def held_bytes(self) -> int:
+        """How much has come of a message that is given whole, and has not ended, in bytes."""
+        return 0 if self._held is None else len(self._held.payload)
+
+    @property
     def missing(self) -> int:
         """How much of the frame in progress has yet to come, as far as that is known, in bytes."""
         if self._streaming is not None:

@@ -65,6 +65,7 @@ class Leg:
     __slots__ = (
         "_engine",
         "_frames",
+        "_held_bytes",
         "_masks",
         "_message_closed",
         "_peer_close",
@@ -111,6 +112,12 @@ class Leg:
         self._peer_close: Close | None = None
         self._message_closed: trio.Event | None = None
         self._ping: bytes | None = None
+        self._held_bytes = 0
+
+    @property
+    def mid_message(self) -> bool:
+        """Whether a message that is read whole has begun to arrive, and has not ended."""
+        return self._held_bytes > 0
 
     @property
     def mid_frame(self) -> bool:
@@ -142,6 +149,9 @@ class Leg:
                 if not data:
                     return ()
             pieces = self._frames.feed(data)
+            if self._frames.held_bytes != self._held_bytes:
+                self._held_bytes = self._frames.held_bytes
+                self.data_at = trio.current_time()
             if pieces:
                 return pieces
 

@@ -178,4 +178,4 @@ class Watchdog:
         if leg.mid_frame:
             return leg.wire.receiving_since
         reading = leg.wire.receiving_since is not None
-        return leg.data_at if sink.message_open and reading else None
+        return leg.data_at if (sink.message_open or leg.mid_message) and reading else None
