@@ -169,7 +169,7 @@ class Turn:
             self._follow(event, now)
             return
         for text in self._translator.from_upstream(payload.decode()):
-            self._follow(json.loads(text), now)
+            self._follow(parse_object(text.encode()) or {}, now)
 
     def _follow(self, event: dict[str, Any], now: float) -> None:
         match event.get("type"):

@@ -37,7 +37,7 @@ from rt_proxy.settingsrules import check
 from rt_proxy.simulated import open_simulated
 from rt_proxy.simulator import fault_problem
 from rt_proxy.tokens.file import FileTokenStore
-from rt_proxy.tokens.store import Standing, TokenStore
+from rt_proxy.tokens.store import Standing, TokenStore, refresh_in_time
 from rt_proxy.usage.books import Books, OnBudgetWarning, OnUsage
 from rt_proxy.usage.journal import Journal
 from rt_proxy.usage.ledger import Ledger, NoLedger
@@ -275,7 +275,8 @@ class Proxy:
                     _logger.exception("the token store failed, the sessions go on")
 
     async def _end_bad_tokens(self, tokens: TokenStore) -> None:
-        await tokens.refresh()
+        if not await refresh_in_time(tokens):
+            _logger.error("the token store does not answer; what it knew last stays in force")
         now = datetime.now(UTC)
         for guest in self._roster.guests():
             if guest.tokens is tokens:

@@ -90,6 +90,18 @@ def test_a_server_of_the_beta() -> None:
     assert follower.reply().audio == b"\x01\x02"
 
 
+def test_a_long_number_of_the_beta() -> None:
+    """An integer of more digits than Python reads changes nothing."""
+    follower = Follower()
+    follower.take({"type": "session.created", "session": {"modalities": ["text"]}})
+
+    digits = b"1" * 5_000
+    follower.turn.take(b'{"type":"response.created","response":{"n":' + digits + b"}}", 101)
+    follower.take({"type": "response.text.delta", "delta": "Hi"}, done())
+
+    assert follower.heard == ["Hi"]
+
+
 def test_completed() -> None:
     """A spoken answer gives its transcript, its audio, its usage and four times."""
     follower = Follower()

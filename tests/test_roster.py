@@ -136,3 +136,13 @@ async def test_too_many_strangers(autojump_clock: MockClock) -> None:
         cut = [index for index, scope in enumerate(scopes) if scope.cancel_called]
         assert cut == [1, 2]
     assert not roster._strangers
+
+
+async def test_many_strangers_where_sessions_have_no_limit(autojump_clock: MockClock) -> None:
+    """Clients that come back all together, without a limit, are not cut before they can speak."""
+    roster, limits = Roster(), Limits(sessions=0)
+    scopes = [trio.CancelScope() for _ in range(5_000)]
+    with ExitStack() as visits:
+        for scope in scopes:
+            visits.enter_context(roster.stranger(scope, limits))
+        assert not any(scope.cancel_called for scope in scopes)

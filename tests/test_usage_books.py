@@ -316,3 +316,40 @@ def test_books_that_nobody_reads() -> None:
 
 def _metered(id_: str) -> Metered:
     return Metered("response", id_, Reported(Tokens(audio_out=7)), status="completed")
+
+
+async def test_what_a_token_has_spent_is_asked_once_a_second(autojump_clock: MockClock) -> None:
+    """However many ask at once, the ledger is asked for each token alone, and others wait not."""
+    ledger = OwnLedger(seconds=0.25)
+    ledger.kept = [record("r1"), record("r2", token_id="tok_2")]
+    books = books_of(ledger)
+    answers: list[Spent] = []
+
+    async def ask(token_id: str) -> None:
+        answers.append(await books.spent(token_id, None))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(300):
+            nursery.start_soon(ask, "tok_1")
+        nursery.start_soon(ask, "tok_2")
+    assert answers == [Spent(3, 7)] * 301
+    assert trio.current_time() == 0.5
+    books.journal.note(record("r3"))
+    await trio.sleep(1)
+    assert await books.spent("tok_1", None) == Spent(6, 14)
+    assert await books.spent("tok_1", datetime(2100, 1, 1, tzinfo=UTC)) == Spent()
+
+
+@pytest.mark.log_says("did not answer within 10 s")
+async def test_a_ledger_that_does_not_answer(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is as good as one that cannot be read: nobody waits for it for ever."""
+    ledger = OwnLedger()
+    books = books_of(ledger)
+    monkeypatch.setattr(ledger, "spent", lambda *_: trio.sleep_forever())
+    await books.prepare("tok_1", "alice", BUDGET, "UTC")
+    await books.prepare("tok_1", "alice", BUDGET, "UTC")
+    assert trio.current_time() == 10
+    with pytest.raises(LedgerError, match="did not answer"):
+        await books.spent("tok_1", None)

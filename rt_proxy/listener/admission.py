@@ -24,7 +24,7 @@ from rt_proxy.realtime.dialects import Dialect
 from rt_proxy.realtime.hello import Hello
 from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.settings import ClientDialect, Secret
-from rt_proxy.tokens.store import TokenStore
+from rt_proxy.tokens.store import Standing, TokenStore
 from rt_proxy.tokens.token import ANY_MODEL, Token
 
 _INTENTS = (None, "realtime", "transcription")
@@ -82,8 +82,14 @@ def out_of_force(token: Token, now: datetime) -> Refusal | None:
     if token.disabled:
         return refusals.invalid_api_key("The token is disabled.")
     if token.expires is not None and token.expires <= now:
-        return refusals.invalid_api_key("The token has expired.")
+        return late_refusal(Standing.EXPIRED)
     return None
+
+
+def late_refusal(standing: Standing) -> Refusal:
+    """Return the refusal of a token that was good when it was shown, and is not any more."""
+    why = "The token has expired." if standing is Standing.EXPIRED else "The token was revoked."
+    return refusals.invalid_api_key(why)
 
 
 def wanted_model(

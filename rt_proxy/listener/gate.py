@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from rt_proxy.listener.addresses import client_address, origin_allowed, place_of
-from rt_proxy.listener.admission import Ticket, admit, authenticate
+from rt_proxy.listener.admission import Ticket, admit, authenticate, late_refusal
 from rt_proxy.listener.early import EarlyBytes, gather_early
 from rt_proxy.listener.head import Opened
 from rt_proxy.listener.house import House
@@ -40,6 +40,7 @@ from rt_proxy.realtime.hello import Hello, RequestHead, is_realtime_path, read_h
 from rt_proxy.realtime.refusals import Refusal
 from rt_proxy.session.session import Session
 from rt_proxy.settings import no_limit_if_zero
+from rt_proxy.tokens.store import Standing, refresh_in_time
 from rt_proxy.tokens.token import Token
 from rt_proxy.usage.bill import Bill
 from rt_proxy.usage.budgets import Purse
@@ -133,7 +134,7 @@ class Gate:
     async def _knock(self, visit: Visit, opened: Opened) -> None:
         """Decide on a client, in one go: what is decided holds when the seat is taken."""
         house = visit.house
-        await house.tokens.refresh()
+        await refresh_in_time(house.tokens)
         address = client_address(visit.record.address, opened.head, house.trusted_proxies)
         visit.record = attrs.evolve(visit.record, address=address)
         place = place_of(address)
@@ -207,7 +208,11 @@ class Gate:
             upstream = await self._open(visit, ticket, early, opener)
             if isinstance(upstream, Upstream):
                 try:
-                    await self._hold(visit, ticket, early, room, opener, upstream, allowance)
+                    standing = visit.house.tokens.standing(ticket.token.id, datetime.now(UTC))
+                    if standing is Standing.GOOD:
+                        await self._hold(visit, ticket, early, room, opener, upstream, allowance)
+                    else:  # it was revoked, or has expired, while the upstream was opened
+                        await visit.refuse(late_refusal(standing), ticket.hello, early.data)
                 finally:
                     upstream.seat.close()
                     await dismiss(upstream.leg)

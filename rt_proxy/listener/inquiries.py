@@ -28,6 +28,7 @@ from rt_proxy.listener.spending import look_up_budgets, usage_settings
 from rt_proxy.realtime import refusals
 from rt_proxy.realtime.hello import RequestHead, credential
 from rt_proxy.realtime.refusals import Refusal
+from rt_proxy.tokens.store import refresh_in_time
 from rt_proxy.tokens.token import Token
 from rt_proxy.usage.periods import period_start, time_zone
 
@@ -49,7 +50,7 @@ async def answer_page(house: House, head: RequestHead, *, draining: bool) -> Ans
         return refusal_answer(refusal)
     if head.path == HEALTHZ:
         return health_answer()
-    await house.tokens.refresh()
+    await refresh_in_time(house.tokens)
     token = authenticate(credential(head), house.tokens, datetime.now(UTC))
     if head.path == READYZ:
         states = None if isinstance(token, Refusal) else _states_for(token, house)
@@ -70,7 +71,7 @@ async def _usage(house: House, token: Token) -> Answer:
     zone = time_zone(usage_settings(house).time_zone)
     since = period_start(datetime.fromtimestamp(house.books.now(), UTC), "month", zone)
     try:
-        spent = await house.books.journal.spent(token.id, since, lambda: None)
+        spent = await house.books.spent(token.id, since)
     except LedgerError as error:
         _logger.error("GET /v1/usage cannot be answered: %s", error)  # noqa: TRY400 - no traceback
         return refusal_answer(refusals.usage_unavailable())

@@ -23,6 +23,8 @@ _logger = logging.getLogger("rt_proxy.gate")
 
 #: So many visitors may always be here without a seat: reading a page, being refused, or silent.
 _FEW_STRANGERS = 200
+#: And so many where sessions have no limit.
+_MANY_STRANGERS = 10_000
 #: How often it is said that they are too many, in seconds.
 _WARNING_PAUSE = 60
 #: When a client that was refused for want of room may try again, in seconds.
@@ -82,12 +84,13 @@ class Roster:
     def stranger(self, scope: trio.CancelScope, limits: Limits) -> Iterator[None]:
         """Be a visitor without a seat, until one is taken or the block ends.
 
-        Nobody knows them yet, so they are no more than sessions may be, and at least 200.
+        Nobody knows them yet, so they are no more than sessions may be, and at least 200 (10,000
+        where sessions have no limit).
         Beyond that the one that has been here longest is cut: a client shows itself at
         once, and whoever only takes up room does not.
         """
         self._strangers[scope] = None
-        if len(self._strangers) > max(limits.sessions, _FEW_STRANGERS):
+        if len(self._strangers) > max(limits.sessions or _MANY_STRANGERS, _FEW_STRANGERS):
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
             oldest.cancel("too many visitors without a seat")

@@ -17,6 +17,8 @@ from rt_proxy.errors import TokenStoreError
 from rt_proxy.settings import Budget, ClientDialect, Secret
 from rt_proxy.tokens.token import Token, as_utc, hash_secret, new_id, new_secret, problems
 
+#: How long a store may take to take up what changed, in seconds.
+_PATIENCE = 5.0
 _NO_LIMITS: Mapping[str, float] = MappingProxyType({})
 
 
@@ -35,7 +37,8 @@ class TokenStore(Protocol):
     async def refresh(self) -> None:
         """Take up what changed outside; called before each authentication and once a second.
 
-        It must not raise for a store that cannot be read: what was last known stays in force.
+        It must not raise for a store that cannot be read: what was last known stays in force. So
+        it does after 5 seconds, when it is cancelled.
         Cancelling it leaves the store as it was, or with the change taken up.
         """
 
@@ -44,6 +47,19 @@ class TokenStore(Protocol):
 
     def standing(self, token_id: str, now: datetime) -> Standing:
         """Say how a token stands at a moment (with an offset)."""
+
+
+async def refresh_in_time(tokens: TokenStore) -> bool:
+    """Have a store take up what changed; where that takes too long it goes on in its present state.
+
+    Cancelling it does to the store what ``refresh`` says.
+
+    Returns:
+        Whether it did in time.
+    """
+    with trio.move_on_after(_PATIENCE) as patience:
+        await tokens.refresh()
+    return not patience.cancelled_caught
 
 
 @attrs.frozen

@@ -8,7 +8,9 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
+import attrs
 import trio
 
 from rt_proxy.errors import LedgerError
@@ -22,7 +24,7 @@ from rt_proxy.usage.record import PriceFunction, UsageRecord
 
 _logger = logging.getLogger("rt_proxy.usage")
 
-#: How often it is looked whether somebody else writes to the ledger, in seconds.
+#: How often the ledger is looked at: for what others write, and for a token that asks, in seconds.
 _LOOK = 1.0
 
 #: Of an account whose budget was taken away.
@@ -30,6 +32,19 @@ _UNLIMITED = Budget(warn_percent=0)
 
 OnUsage = Callable[[UsageRecord], None]
 OnBudgetWarning = Callable[[BudgetState], None]
+
+
+@attrs.frozen
+class _KnownSum:
+    """What a token has spent since a moment, and when that was looked up, on Trio's clock."""
+
+    spent: Spent
+    since: datetime | None
+    looked_up: float
+
+    def is_old(self, now: float) -> bool:
+        """Whether it has to be looked up again."""
+        return now - self.looked_up >= _LOOK
 
 
 class Books:
@@ -69,6 +84,9 @@ class Books:
         #: The accounts whose past could not be read when it was tried last.
         self._unread: set[str | None] = set()
         self._unknown_prices = UnknownPrices()
+        #: One for each token that has asked what it spent, and what it was told.
+        self._asking: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
+        self._known_sums: dict[str, _KnownSum] = {}
 
     def want(self, purse: Purse) -> bool:
         """Whether anybody wants to know what a session spends that has this purse."""
@@ -153,6 +171,22 @@ class Books:
         if account is None or account.budget is _UNLIMITED:
             return None
         return account.state(self._clock())
+
+    async def spent(self, token_id: str, since: datetime | None) -> Spent:
+        """Return what a token has spent since a moment, or ever, as it was within the last second.
+
+        However often it is asked, the ledger is asked once a second. Cancelling is safe.
+
+        Raises:
+            LedgerError: The ledger cannot be read now.
+        """
+        async with self._asking[token_id]:
+            known = self._known_sums.get(token_id)
+            if known is None or known.since != since or known.is_old(trio.current_time()):
+                spent = await self.journal.spent(token_id, since, lambda: None)
+                known = _KnownSum(spent, since, trio.current_time())
+                self._known_sums[token_id] = known
+        return known.spent
 
     async def keep_current(self, others_wrote: Callable[[], Awaitable[bool]] | None) -> None:
         """Take up, for ever, what is in the ledger and not known here. Cancelling is safe.

@@ -27,6 +27,8 @@ _BATCH = 1_000
 #: How long to wait until a ledger that failed is tried again, in seconds: at first, and at most.
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
+#: How long a question to the ledger may take, the writing before it included, in seconds.
+_PATIENCE = 10.0
 #: How often it is said again that a ledger cannot be written, in seconds.
 _REMINDER = 60.0
 
@@ -94,18 +96,20 @@ class Journal:
             begin: Called at the moment of the count: what is noted after it is not in the sum.
 
         Raises:
-            LedgerError: The ledger cannot be read now.
+            LedgerError: The ledger cannot be read now, or does not answer in time.
         """
-        async with self._writing:
-            await self._write_waiting()
-            begin()
-            waiting = [
-                of_record(record)
-                for record in self._waiting
-                if token_id in (None, record.token_id)
-                if since is None or record.time >= since
-            ]
-            return sum(waiting, await self._read(token_id, since))
+        with trio.move_on_after(_PATIENCE):
+            async with self._writing:
+                await self._write_waiting()
+                begin()
+                waiting = [
+                    of_record(record)
+                    for record in self._waiting
+                    if token_id in (None, record.token_id)
+                    if since is None or record.time >= since
+                ]
+                return sum(waiting, await self._read(token_id, since))
+        raise LedgerError(f"it did not answer within {_PATIENCE:g} s")
 
     async def _read(self, token_id: str | None, since: datetime | None) -> Spent:
         try:
