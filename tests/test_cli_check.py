@@ -1,5 +1,7 @@
 """``rt-proxy check``: would ``serve`` start with this config file?"""
 
+import errno
+import os
 import ssl
 from pathlib import Path
 
@@ -119,6 +121,17 @@ def test_no_config_file() -> None:
         "there is no such file; make one with rt-proxy init DIR, "
         "or name another with --config FILE",
     )
+
+
+def test_a_config_that_may_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a mistake like others, and no wrong argument, which systemd would try again."""
+
+    def deny(*_: object) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # whoever runs the tests may be root
+    monkeypatch.setattr(Path, "read_bytes", deny)
+    assert_problems(run(GOOD), "cannot be read: Permission denied")
 
 
 @pytest.mark.parametrize(

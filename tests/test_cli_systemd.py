@@ -417,7 +417,8 @@ def test_unit() -> None:
 
     assert unit["Type"] == "notify"
     assert unit["ExecStart"].endswith("rt-proxy serve --config /etc/rt-proxy/config.toml")
-    assert unit["RestartPreventExitStatus"] == "1"
+    assert unit["RestartPreventExitStatus"].split() == ["1", "2", "243"]
+    assert unit["ExecPaths"] == f"/var/cache/{unit['CacheDirectory']}"
     assert int(unit["TimeoutStopSec"]) > 20 + 2 + 5
     # The limits of descriptors are read and raised at the start.
     assert "@resources" not in unit["SystemCallFilter"]

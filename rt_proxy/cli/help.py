@@ -18,7 +18,7 @@ config_option = click.option(
     metavar="FILE",
     default=_DEFAULT_CONFIG,
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # who reads it says it better
     help="The config file.",
 )
 

@@ -13,7 +13,12 @@ from rt_proxy.listener.livecertificate import LiveCertificate, TlsListener
 from rt_proxy.session.direct import DirectListener, DirectStream
 from rt_proxy.settings import ListenSettings
 
-_IN_USE = "; stop what listens there, or change listen.port"
+#: What to do where an address cannot be bound.
+_REMEDIES = {
+    errno.EADDRINUSE: "; stop what listens there, or change listen.port",
+    errno.EACCES: "; take a port from 1024 on, or let systemd hold the listener (rt-proxy.socket)",
+    errno.EADDRNOTAVAIL: "; no interface of this host has that address: change listen.host",
+}
 
 Listener = DirectListener | TlsListener
 
@@ -28,7 +33,7 @@ async def open_listeners(listen: ListenSettings) -> list[trio.SocketListener]:
     try:
         return await trio.open_tcp_listeners(listen.port, host=listen.host)
     except OSError as error:
-        remedy = _IN_USE if error.errno == errno.EADDRINUSE else ""
+        remedy = _REMEDIES.get(error.errno or 0, "")
         raise ListenError(f"cannot listen on {where}: {_reason(error)}{remedy}") from error
     except UnicodeError as error:  # from IDNA
         raise ListenError(f"cannot listen on {where}: that is no host name") from error
