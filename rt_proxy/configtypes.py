@@ -29,6 +29,8 @@ _HEADER_TEXT = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _CLOSE_CODE = re.compile(r"[1-9][0-9]{3}", re.ASCII)
 # A key that was pasted where its name belongs must not be repeated in a message.
 _SURELY_A_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+#: How other programs write the name of a variable in a text.
+_NAMED_IN_TEXT = re.compile(r"\$\{?([A-Z_][A-Z0-9_]*)\}?|env:([A-Z_][A-Z0-9_]*)")
 _PERHAPS_A_KEY = re.compile(r"sk-.*|[A-Za-z0-9_-]{32,}")
 
 
@@ -64,7 +66,13 @@ def strict_converter(folder: Path, environ: Mapping[str, str]) -> Converter:
         items: Any = list
         items = items[get_args(kind)[0]]
         read = converter.get_structure_hook(items)
-        return lambda value, _: tuple(read(exactly(list, value), items))
+
+        def read_all(value: Any, _: object) -> Any:
+            if type(value) is dict and attrs.has(get_args(kind)[0]):
+                raise TypeError("must be an array of tables: write [[ ]] around its name, not [ ]")
+            return tuple(read(exactly(list, value), items))
+
+        return read_all
 
     @converter.register_structure_hook_factory(_is_made_from(Mapping))
     def mapping(kind: Any) -> Any:
@@ -182,6 +190,9 @@ def _read_secret(
 ) -> Secret:
     match value:
         case str():
+            if named := _NAMED_IN_TEXT.fullmatch(value):
+                name = named[1] or named[2]
+                raise ValueError(f'is no key: write {{ env = "{name}" }} for the variable {name}')
             secret, source = value, what
         case {"env": str(name), **rest} if not rest:
             secret, source = _from_environment(name, environ)

@@ -115,9 +115,14 @@ class UsageSettings:
 
 
 def _as_money(amount: Decimal | int | None) -> Decimal | None:
-    """Return an amount as a Decimal; a float is none, for nobody knows what it was meant to be."""
+    """Return an amount as a Decimal; a float is none, for nobody knows what it was meant to be.
+
+    A file has 5.0 for 5.
+    """
     if type(amount) is int:
         return Decimal(amount)
+    if isinstance(amount, Decimal) and amount.is_finite() and amount == amount.to_integral_value():
+        return amount.to_integral_value()
     return cast("Decimal | None", amount)  # anything else is told by ``check``
 
 

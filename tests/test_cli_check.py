@@ -183,6 +183,17 @@ class TestLedger:
             f"usage.file: {Path.cwd()}/{file} {problem}",
         )
 
+    def test_something_else(self) -> None:
+        """A file that SQLite did not make is told, and one that is empty is taken."""
+        Path("usage.db").write_text("junk")
+        assert_problems(
+            run(GOOD + "[usage]\n"),
+            f"usage.file: {Path.cwd()}/usage.db is no usage ledger; name another file, or move "
+            "that one away",
+        )
+        Path("usage.db").write_text("")
+        assert run(GOOD + "[usage]\n").exit_code == 0
+
     def test_may_not_be_written(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file of somebody else is told; asked of the system, as root may write any."""
         Path("usage.db").touch()

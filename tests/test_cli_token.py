@@ -96,6 +96,30 @@ def test_add_with_a_budget_and_limits(file: Path) -> None:
     assert told["limits"] == {"sessions": 2, "session_seconds": 1.5}
 
 
+def test_amounts_are_written_in_one_way(file: Path) -> None:
+    """A file of TOML has 5.0 for 5; whoever reads it is told 5."""
+    done("add", "alice", "--budget-usd", "5", "--budget-per", "day")
+    assert "usd = 5.0" in file.read_text()
+    assert "5 USD per day" in done("show", "alice").stdout
+    assert json.loads(done("show", "alice", "--json").stdout)["budget"]["usd"] == "5"
+    assert "5 USD per day" in done("set", "alice", "--limit", "sessions=1").stderr
+
+
+def test_what_is_not_there_is_warned_of(file: Path) -> None:
+    """A token that can never work is made, for the config may follow, and not without a word."""
+    channels = '[[channels]]\nname = "main"\nprovider = "simulator"\nmodels = ["a"]\n'
+    Path("config.toml").write_text(f'[tokens]\nfile = "{file}"\n{channels}')
+    wishes = ("--channel", "man", "--channel", "main", "--model", "b", "--model", "a")
+    told = done("add", "alice", *wishes, "--transcription-channel", "foo").stderr
+    warnings = [line for line in told.splitlines() if "warning" in line]
+    assert warnings == [
+        "rt-proxy: warning: there is no channel 'man'",
+        "rt-proxy: warning: there is no channel 'foo'",
+        "rt-proxy: warning: no channel serves model 'b'",
+    ]
+    assert "warning" not in done("add", "bob", "--channel", "main", "--model", "a").stderr
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -105,10 +129,10 @@ def test_add_with_a_budget_and_limits(file: Path) -> None:
         (("--budget-tokens", "1.5"), "is not a valid integer"),
         (("--budget-tokens", "-1"), "--budget-tokens: must be from 0"),
         (("--budget-per", "year"), "is not one of"),
-        (("--budget-per", "day"), "--budget-usd: is required, or tokens"),
+        (("--budget-per", "day"), "give --budget-usd or --budget-tokens too"),
         (("--budget-usd", "1", "--budget-time-zone", "Mars"), "must be a time zone"),
         (("--limit", "sesions=1"), "sesions is no limit; known here: sessions"),
-        (("--limit", "sessions"), "must be a whole number"),
+        (("--limit", "sessions"), "is not NAME=NUMBER, such as sessions=2"),
         (("--limit", "sessions=1.5"), "must be a whole number"),
         (("--limit", "session_seconds=inf"), "must be a number"),
         (("--limit", "session_seconds=long"), "must be a number"),

@@ -117,7 +117,7 @@ def test_left_of_budgets(book: Path, folder: Path) -> None:
     [carol] = [line for line in lines if line.startswith("carol")]
     assert carol.split()[-2:] == ["0.4000", "USD"]
     assert lines[-1].startswith("Budget of the whole proxy: 1.6654 USD and 9")
-    assert lines[-1].endswith("tokens of 3 USD or 1000 tokens per month")
+    assert lines[-1].endswith("tokens left of 3 USD or 1000 tokens per month")
     told = json.loads(done("--json").stdout)
     by_name = {row["name"]: row for row in told["rows"]}
     assert by_name["carol"]["budget"]["usd_left"] == "0.4"

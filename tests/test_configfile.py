@@ -316,6 +316,9 @@ class TestPlaces:
 
         assert problems(load, "") == problems(load, "channels = []") == needed
         assert problems(load, "channels = 5") == ("channels: must be an array, not an integer",)
+        assert problems(load, "[channels]\nname = 'a'") == (
+            "channels: must be an array of tables: write [[ ]] around its name, not [ ]",
+        )
         assert problems(load, "channels = [5]") == ("channels[0]: must be a table, not an integer",)
 
     def test_provider_rules(self, load: Load) -> None:
@@ -667,6 +670,14 @@ class TestChannelSettings:
         ("setting", "problem"),
         [
             ('api_keys = "k"', "channels[0].api_keys: must be an array, not a string"),
+            *(
+                (
+                    f'api_key = "{text}"',
+                    'channels[0].api_key: is no key: write { env = "OPENAI_API_KEY" } '
+                    "for the variable OPENAI_API_KEY",
+                )
+                for text in ("$OPENAI_API_KEY", "${OPENAI_API_KEY}", "env:OPENAI_API_KEY")
+            ),
             ("api_key_from = []", "channels[0].api_key_from: must be a table, not an array"),
             (
                 'api_key_from = { comand = ["c"] }',

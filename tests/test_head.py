@@ -146,7 +146,9 @@ async def test_tls_on_a_plain_port_is_told_at_once() -> None:
     """A TLS hello is refused by its first byte, without waiting for more."""
     send, receive = memory_stream_one_way_pair()
     await send.send_all(b"\x16\x03\x01")
-    assert isinstance(await read_head(receive, 1000), Refusal)
+    refusal = await read_head(receive, 1000)
+    assert isinstance(refusal, Refusal)
+    assert "speaks TLS (https, wss); this port does not" in refusal.message
 
 
 async def test_other_versions() -> None:

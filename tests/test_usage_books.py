@@ -334,9 +334,11 @@ async def test_what_a_token_has_spent_is_asked_once_a_second(autojump_clock: Moc
         nursery.start_soon(ask, "tok_2")
     assert answers == [Spent(3, 7)] * 301
     assert trio.current_time() == 0.5
-    books.journal.note(record("r3"))
-    await trio.sleep(1)
+    bill_of(books).note(_metered("r3"), None, None)  # what is spent here is in it at once
     assert await books.spent("tok_1", None) == Spent(6, 14)
+    ledger.kept.append(record("by another process"))
+    await trio.sleep(1)
+    assert await books.spent("tok_1", None) == Spent(9, 21)
     assert await books.spent("tok_1", datetime(2100, 1, 1, tzinfo=UTC)) == Spent()
 
 

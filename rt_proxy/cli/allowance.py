@@ -31,7 +31,9 @@ def _limits(
     """Return limits and their numbers, of options such as ``sessions=2``."""
     limits: dict[str, float] = {}
     for value in values:
-        name, _, number = value.partition("=")
+        name, equals, number = value.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{value!r} is not NAME=NUMBER, such as sessions=2.")
         try:
             limits[name] = int(number)
         except ValueError:
@@ -104,6 +106,8 @@ def budget_of(
     if not given:
         return before
     budget = attrs.evolve(before or Budget(), **given)
+    if budget.usd is None and budget.tokens is None:
+        raise click.UsageError("a budget has an amount: give --budget-usd or --budget-tokens too")
     for field, problem in budget_problems(budget):
         raise click.UsageError(f"--budget-{field.replace('_', '-')}: {problem}")
     return budget

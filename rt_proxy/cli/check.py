@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,14 +12,15 @@ from rt_proxy.cli.explain import print_explanation
 from rt_proxy.cli.help import config_option, examples
 from rt_proxy.cli.live import print_live
 from rt_proxy.cli.outcome import fail_by_config
+from rt_proxy.cli.token import unserved
 from rt_proxy.configfile import load_settings
 from rt_proxy.errors import SettingsError, TokenStoreError
 from rt_proxy.listener.certificate import certificate_problems, upstream_file_problems
 from rt_proxy.settings import KeySource, Settings
 from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.store import Standing
-from rt_proxy.tokens.token import ANY_MODEL, Token
 
+_SQLITE = b"SQLite format 3\0"
 #: What ``--explain`` has for a model where none is given.
 _NO_MODEL = ""
 
@@ -197,6 +198,17 @@ def _ledger_problems(path: Path) -> Iterator[str]:
         yield f"usage.file: {path} cannot be kept in its folder, which is not there or not writable"
     elif path.exists() and not os.access(path, os.R_OK | os.W_OK):
         yield f"usage.file: {path} may not be read and written"
+    elif path.is_file() and not _begins_as_database(path):
+        yield f"usage.file: {path} is no usage ledger; name another file, or move that one away"
+
+
+def _begins_as_database(path: Path) -> bool:
+    """Whether a file is empty, or one of SQLite (Database File Format, 1.3)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE)) in (b"", _SQLITE)
+    except OSError:
+        return False
 
 
 def _is_writable_folder(path: Path) -> bool:
@@ -210,21 +222,8 @@ def _token_warnings(settings: Settings) -> Iterator[str]:
     except TokenStoreError as error:  # it was good a moment ago
         yield str(error)
         return
-    names = {channel.name for channel in settings.channels}
-    models = {model for channel in settings.channels for model in channel.models}
     now = datetime.now(UTC)
     for token in store.tokens():
         if store.standing(token.id, now) is Standing.GOOD:
-            for problem in _unserved(token, names, models):
+            for problem in unserved(token, settings.channels):
                 yield f"{token.name} ({token.id}): {problem}"
-
-
-def _unserved(token: Token, channels: Collection[str], models: Collection[str]) -> Iterator[str]:
-    for name in dict.fromkeys((*token.channels, token.transcription_channel)):
-        if name is not None and name not in channels:
-            yield f"there is no channel {name!r}"
-    if ANY_MODEL in models:
-        return
-    for name in dict.fromkeys((*token.models, token.default_model)):
-        if name not in (None, ANY_MODEL) and name not in models:
-            yield f"no channel serves model {name!r}"

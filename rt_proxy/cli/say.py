@@ -145,8 +145,11 @@ def _hints(reply: Reply, token: Secret | None) -> Iterator[str]:
 
 def _check_writable(path: Path) -> None:
     """Say before the turn, which may cost money, what would be in the way after it."""
-    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        fail(f"{path} cannot be written")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        fail(f"{path} cannot be written: there is no folder {folder}")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        fail(f"{path} cannot be written: it may not")
 
 
 def _take_turn(

@@ -5,7 +5,7 @@ A secret is printed once, by `add`; nothing else here has one, and no hash is ev
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,13 +23,19 @@ from rt_proxy.cli.allowance import (
 from rt_proxy.cli.help import command_line, config_option, examples
 from rt_proxy.cli.outcome import fail, fail_by_config
 from rt_proxy.cli.table import table
-from rt_proxy.configfile import load_tokens_settings
+from rt_proxy.configfile import load_settings, load_tokens_settings
 from rt_proxy.errors import SettingsError, TokenStoreError
 from rt_proxy.moments import utc_text
-from rt_proxy.settings import BudgetPeriod, ClientDialect
+from rt_proxy.settings import BudgetPeriod, ChannelSettings, ClientDialect
 from rt_proxy.tokens.file import FileTokenStore
 from rt_proxy.tokens.store import Allowance, Standing
-from rt_proxy.tokens.token import Token, models_problem, name_problem, parse_duration
+from rt_proxy.tokens.token import (
+    ANY_MODEL,
+    Token,
+    models_problem,
+    name_problem,
+    parse_duration,
+)
 
 _COLOURS = {Standing.GOOD: "green", Standing.REVOKED: "red", Standing.EXPIRED: "yellow"}
 
@@ -150,6 +156,7 @@ def add(
     until = "" if made.expires is None else f", good until {utc_text(made.expires)}"
     dialect = "" if client_dialect is None else f", the dialect of its clients is {client_dialect}"
     click.echo(f"Token {made.name} ({made.id}) is in {store.path}{until}{dialect}.", err=True)
+    _warn_of_what_is_not_there(made, path)
     click.echo("Keep the secret now: it is not shown again.", err=True)
     if as_json:
         _print_json(_described(made) | {"secret": secret.reveal()})
@@ -270,6 +277,29 @@ def revoke(name_or_id: str, path: Path) -> None:
         fail(str(error))
     outcome = "was revoked already" if found.disabled else "is revoked"
     click.echo(f"Token {found.name} ({found.id}) {outcome}.", err=True)
+
+
+def _warn_of_what_is_not_there(made: Token, path: Path) -> None:
+    try:
+        channels = load_settings(path).channels
+    except SettingsError:  # it may be on its way to be right; ``check`` and ``serve`` tell
+        return
+    for problem in unserved(made, channels):
+        click.echo(f"rt-proxy: warning: {problem}", err=True)
+
+
+def unserved(token: Token, channels: Sequence[ChannelSettings]) -> Iterator[str]:
+    """Yield what a token names that no channel has."""
+    names = {channel.name for channel in channels}
+    models = {model for channel in channels for model in channel.models}
+    for name in dict.fromkeys((*token.channels, token.transcription_channel)):
+        if name is not None and name not in names:
+            yield f"there is no channel {name!r}"
+    if ANY_MODEL in models:
+        return
+    for name in dict.fromkeys((*token.models, token.default_model)):
+        if name not in (None, ANY_MODEL) and name not in models:
+            yield f"no channel serves model {name!r}"
 
 
 def _open_store(path: Path) -> FileTokenStore:

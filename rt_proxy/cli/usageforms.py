@@ -69,7 +69,7 @@ def table_lines(
         lines.append("; ".join(notes))
     if None in states:
         left, budget = left_words(states[None]), budget_words(states[None].budget)
-        lines.append(f"Budget of the whole proxy: {left} of {budget}")
+        lines.append(f"Budget of the whole proxy: {left} left of {budget}")
     return lines
 
 

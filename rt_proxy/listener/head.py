@@ -10,6 +10,9 @@ import trio
 from rt_proxy.realtime.hello import RequestHead
 from rt_proxy.realtime.refusals import Refusal, bad_request, http_only
 
+#: How a client of TLS begins (RFC 8446, 5.1: the record of a handshake).
+_TLS_HANDSHAKE = 0x16
+
 
 @attrs.frozen
 class Opened:
@@ -49,6 +52,10 @@ async def read_head(stream: trio.abc.ReceiveStream, limit: int) -> Opened | Refu
         if not data:
             # A client that closed only its sending side still reads our answer.
             return bad_request("The request head ended early.") if received else None
+        if not received and data[0] == _TLS_HANDSHAKE:
+            return bad_request(
+                "The client speaks TLS (https, wss); this port does not (the setting listen.tls)."
+            )
         received += len(data)
         connection.receive_data(bytes(data))
         try:

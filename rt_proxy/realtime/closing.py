@@ -114,7 +114,8 @@ BUDGET_SPENT = attrs.evolve(
     _own(
         "budget_spent",
         4003,
-        "The budget of this session is spent; GET /v1/usage tells when it begins anew.",
+        "The budget of this token or of the whole proxy is spent; a new session is told when it "
+        "begins anew.",
         error_type="insufficient_quota",
     ),
     error_code="insufficient_quota",

@@ -173,9 +173,10 @@ class Books:
         return account.state(self._clock())
 
     async def spent(self, token_id: str, since: datetime | None) -> Spent:
-        """Return what a token has spent since a moment, or ever, as it was within the last second.
+        """Return what a token has spent since a moment, or ever.
 
-        However often it is asked, the ledger is asked once a second. Cancelling is safe.
+        What other processes wrote within the last second may be missing: however often it is
+        asked, the ledger is asked once a second, while nothing is spent. Cancelling is safe.
 
         Raises:
             LedgerError: The ledger cannot be read now.
@@ -217,6 +218,7 @@ class Books:
 
     def _note(self, record: UsageRecord) -> None:
         self.journal.note(record)
+        self._known_sums.pop(record.token_id, None)
         if record.nano_usd is None:
             self._unknown_prices.note(record)
         for account in self._of(record.token_id):
