@@ -158,6 +158,12 @@ def _add_license_of(library: str, licenses: Path) -> None:
             shutil.copy(copyright_file, licenses / f"{package}-copyright.txt")
 
 
+def _libc() -> str:
+    """Return which C library the program needs at least, where that is known."""
+    name, version_of = platform.libc_ver()
+    return f" with {name} {version_of}" if name else ""
+
+
 def _pack(folder: Path) -> bytes:
     """Pack a folder, without a trace of when and by whom."""
     packed = io.BytesIO()
@@ -182,7 +188,7 @@ def _head(full_version: str, archive: bytes, unpacked: int, files: int) -> bytes
     text = (HERE / "head.sh").read_text("utf-8")
     values = {
         "VERSION": full_version,
-        "PLATFORM": f"{platform.system()} on {platform.machine()}",
+        "PLATFORM": f"{platform.system()} on {platform.machine()}{_libc()}",
         "KEY": f"{full_version}-{hashlib.sha256(archive).hexdigest()[:12]}",
         "MEGABYTES": str(-(-unpacked // 1_000_000)),
         "LINES": str(text.count("\n") + 1),

@@ -174,6 +174,14 @@ unpack_into() {
         rm -rf "$part"
         return 1
     fi
+    if ! why=$("$part/rt-proxy" --version 2>&1); then
+        rm -rf "$part"
+        cat >&2 <<END
+rt-proxy: it does not run on this host: $(echo "$why" | head -n 2)
+It was built for @PLATFORM@, or newer; build it on a host like this one.
+END
+        exit 1
+    fi
     if ! mv -T "$part" "$place/$name" 2>/dev/null; then
         # Another start has been first, and has unpacked the same; or cleaners have left a part.
         if ! is_unpacked && mv -T "$place/$name" "$part.old" 2>/dev/null; then

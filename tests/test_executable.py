@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -561,6 +562,28 @@ def test_a_folder_that_will_not_do(executable: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_host_that_it_was_not_built_for(executable: Path, tmp_path: Path) -> None:
+    """What cannot run says so once, with what it was built for, and leaves nothing.
+
+    Too little memory stands for another C library, which no host can be made to have.
+    """
+    starve = ("sh", "-c", 'ulimit -v 18000; exec "$0" "$@"')
+    done = subprocess.run(
+        [*starve, executable, "--version"],
+        env={"PATH": os.environ["PATH"], "RT_PROXY_UNPACK_IN": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "rt-proxy: it does not run on this host: " in done.stderr
+    machine = f"Linux on {platform.machine()}"
+    assert f"It was built for {machine}" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sweeps(executable: Path, tmp_path: Path) -> None:
