@@ -673,8 +673,10 @@ class TestChannelSettings:
             *(
                 (
                     f'api_key = "{text}"',
-                    'channels[0].api_key: is no key: write { env = "OPENAI_API_KEY" } '
-                    "for the variable OPENAI_API_KEY",
+                    (
+                        'channels[0].api_key: is no key: write { env = "OPENAI_API_KEY" } '
+                        "for the variable OPENAI_API_KEY"
+                    ),
                 )
                 for text in ("$OPENAI_API_KEY", "${OPENAI_API_KEY}", "env:OPENAI_API_KEY")
             ),
