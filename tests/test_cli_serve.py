@@ -532,7 +532,7 @@ def test_a_name_that_hangs(
     good = simulated.url.replace("127.0.0.1", "localhost")
     channel = '\n[[channels]]\nname = "{}"\nprovider = "compatible"\nmodels = ["*"]\n'
     served = serve(
-        "[listen]\nport = 0\n[timeouts]\ndial = 1\n"
+        "[listen]\nport = 0\n[timeouts]\ndial = 5\n"
         + channel.format("slow")
         + 'priority = 1\nbase_url = "ws://slow.test/v1"\nauth = "none"\n'
         + channel.format("good")
