@@ -8,7 +8,6 @@ long module because all that is joined meets here, and each argument is told whe
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -30,6 +29,7 @@ from rt_proxy.listener.listen import (
 )
 from rt_proxy.listener.livecertificate import LiveCertificate
 from rt_proxy.listener.roster import Roster
+from rt_proxy.listener.tokenwatch import watch_tokens
 from rt_proxy.observe import SessionRecord, log_session
 from rt_proxy.realtime import closing
 from rt_proxy.settings import Settings, UsageSettings
@@ -37,7 +37,7 @@ from rt_proxy.settingsrules import check
 from rt_proxy.simulated import open_simulated
 from rt_proxy.simulator import fault_problem
 from rt_proxy.tokens.file import FileTokenStore
-from rt_proxy.tokens.store import Standing, TokenStore, refresh_in_time
+from rt_proxy.tokens.store import TokenStore
 from rt_proxy.usage.books import Books, OnBudgetWarning, OnUsage
 from rt_proxy.usage.journal import Journal
 from rt_proxy.usage.ledger import Ledger, NoLedger
@@ -49,18 +49,12 @@ _logger = logging.getLogger("rt_proxy")
 
 OnSessionEnd = Callable[[SessionRecord], None]
 
-#: How often the token store is looked at for sessions that live, in seconds.
-_TOKEN_WATCH = 1.0
 #: How long the last usage records may take to be written, in seconds.
 _LAST_WRITE = 5.0
 #: How often a draining proxy looks for sessions that have come to rest, in seconds.
 _DRAIN_WATCH = 0.1
 #: How long it takes, beyond the goodbyes, until those who are ended have left, in seconds.
 _LAST_LOOK = 1.0
-_STANDING_ENDINGS = {
-    Standing.REVOKED: closing.TOKEN_REVOKED,
-    Standing.EXPIRED: closing.TOKEN_EXPIRED,
-}
 
 
 class Proxy:
@@ -193,7 +187,7 @@ class Proxy:
     async def _at_work(self, ledger: Ledger) -> AsyncIterator[None]:
         """Have a nursery for as long as the block lasts, and part from everybody after it."""
         async with trio.open_nursery() as self._nursery:
-            self._nursery.start_soon(self._watch_tokens)
+            self._nursery.start_soon(watch_tokens, self._roster, lambda: self._house.tokens)
             self._nursery.start_soon(self._books.journal.run)
             others_wrote = ledger.others_wrote if isinstance(ledger, SqliteLedger) else None
             self._nursery.start_soon(self._books.keep_current, others_wrote)
@@ -262,27 +256,6 @@ class Proxy:
             self._on_session_end(record)
         except Exception:
             _logger.exception("on_session_end raised")
-
-    async def _watch_tokens(self) -> None:
-        """End the sessions of tokens that are no longer good, once a second."""
-        while True:
-            await trio.sleep(_TOKEN_WATCH)
-            stores = [self._house.tokens, *(guest.tokens for guest in self._roster.guests())]
-            for tokens in {id(store): store for store in stores}.values():
-                try:
-                    await self._end_bad_tokens(tokens)
-                except Exception:  # an embedder's own store may fail; its sessions need not
-                    _logger.exception("the token store failed, the sessions go on")
-
-    async def _end_bad_tokens(self, tokens: TokenStore) -> None:
-        if not await refresh_in_time(tokens):
-            _logger.error("the token store does not answer; what it knew last stays in force")
-        now = datetime.now(UTC)
-        for guest in self._roster.guests():
-            if guest.tokens is tokens:
-                standing = tokens.standing(guest.token_id, now)
-                if standing is not Standing.GOOD:
-                    guest.session.end(_STANDING_ENDINGS[standing])
 
 
 def _wrong_faults(settings: Settings) -> Iterator[str]:

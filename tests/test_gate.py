@@ -587,27 +587,3 @@ async def test_a_token_that_is_revoked_while_an_upstream_is_opened(
         assert told.events[0]["error"]["message"] == "The token was revoked."
         assert upstream_told.events == []
         assert (await house.record()).ending == "invalid_api_key"
-
-
-@pytest.mark.log_says("the token store does not answer")
-async def test_a_token_store_that_does_not_answer(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What it knew last counts, after a few seconds, for clients and for pages."""
-
-    async def come() -> None:
-        async with open_house(still_serves=False) as house:
-            monkeypatch.setattr(house.tokens, "refresh", trio.sleep_forever)
-            client, upstream = await house.open()
-            assert trio.current_time() == 5
-            await client.close()
-            await farewells(client, upstream)
-            house.silent_visits = 1
-            visitor = await house.visit()
-            await visitor.send_raw(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert (await visitor.read_answer())[0] == 200
-            assert trio.current_time() == 10
-            await visitor.stream.aclose()
-
-    with pytest.raises(AssertionError, match="the token store does not answer"):  # in the log
-        await come()
