@@ -18,7 +18,7 @@ from trio.testing import MockClock
 
 from rt_proxy import Secret
 from rt_proxy.settings import Budget, UsageSettings
-from rt_proxy.usage.budgets import BudgetState
+from rt_proxy.usage.budgets import BudgetState, Purse
 from rt_proxy.usage.ledger import Spent
 from rt_proxy.usage.record import UsageRecord
 
@@ -587,3 +587,29 @@ async def test_a_whole_response_in_one_piece(autojump_clock: MockClock, kind: st
         assert "response.done" not in [event["type"] for event in told.events]
         await upstream.farewell()
         assert (await house.record()).usd == Decimal("0.800")
+
+
+async def test_it_is_looked_at_when_something_changes(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events that cost nothing are no reason to add up what each response has taken so far."""
+    looks = 0
+    tokens_until_look = Purse.tokens_until_look
+
+    def count(purse: Purse, now: float, nano_usd_per_token: int) -> int:
+        nonlocal looks
+        looks += 1
+        return tokens_until_look(purse, now, nano_usd_per_token)
+
+    monkeypatch.setattr(Purse, "tokens_until_look", count)
+    async with open_house(hooks=hooks()) as house:
+        client, upstream = await house.open(token=poor(house, budget("5")))
+        await say_all(upstream, client, *(kit.response_created(f"resp_{n}") for n in range(50)))
+        before = looks
+        assert before >= 50
+        await say_all(upstream, client, *[{"type": "error", "error": {}}] * 50)
+        assert looks == before
+        await say_all(upstream, client, done("resp_7"))
+        assert looks > before
+        await client.close()
+        await farewells(client, upstream)

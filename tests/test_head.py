@@ -1,7 +1,9 @@
 """Facts about reading the HTTP head."""
 
+import h11
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MemoryReceiveStream, MemorySendStream, memory_stream_one_way_pair
@@ -218,3 +220,34 @@ def test_whatever_arrives(pieces: list[bytes], limit: int) -> None:
             assert whole.head == result.head
 
     trio.run(main)
+
+
+@pytest.mark.parametrize("sizes", [(9_000,), (1_000, 8_000)])
+async def test_what_takes_a_parser_long_is_not_parsed(
+    monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]
+) -> None:
+    """White space before a byte that no head may have makes h11 look at it again and again."""
+    head = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX:" + b" " * 8_000 + b"\x0b\r\n\r\n"
+    fed = bytearray()
+    receive_data = h11.Connection.receive_data
+
+    def feed(self: h11.Connection, data: bytes) -> None:
+        fed.extend(data)
+        receive_data(self, data)
+
+    monkeypatch.setattr(h11.Connection, "receive_data", feed)
+    send, receive = memory_stream_one_way_pair()
+
+    async def drip() -> None:
+        position = 0
+        for size in sizes:
+            await send.send_all(head[position : position + size])
+            position += size
+            await trio.testing.wait_all_tasks_blocked()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drip)
+        refusal = await read_head(receive, 16_384)
+    assert isinstance(refusal, Refusal)
+    assert refusal.code == "bad_request"
+    assert b"\x0b" not in fed

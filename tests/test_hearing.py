@@ -102,3 +102,12 @@ def test_given() -> None:
     assert of.milliseconds == 500
     of.note_given(1_500)
     assert of.milliseconds == 0
+
+
+@pytest.mark.parametrize("number", [10**400, -1, True, "5"])
+def test_a_number_that_is_no_place(number: object) -> None:
+    """What cannot be a place in the audio is not taken for one."""
+    of = hearing(2_000)
+    of.note_speech({"audio_start_ms": number})
+    of.note_committed()
+    assert of.milliseconds == 2_000

@@ -33,6 +33,7 @@ def test_type_stands_first_and_ids_differ() -> None:
         ("[" * 100_000, "invalid_json"),
         ('{"type":' + "[" * 100 + "]" * 100 + "}", "invalid_json"),
         ('{"type":' + "1" * 10_000 + "}", "invalid_json"),
+        ('{"type":"x","x":[' + "[]," * 60_000 + "[]]}", "invalid_json"),
         ("[]", "invalid_event"),
         ("null", "invalid_event"),
         ("{}", "invalid_event"),

@@ -134,3 +134,11 @@ def test_any_schema_gives_an_object(parameters: object, text: str) -> None:
     reply = _reply(_user(text), tools=(tool,), tool_choice="required")
     assert isinstance(reply, Call)
     assert isinstance(json.loads(reply.arguments), dict)
+
+
+def test_a_long_text() -> None:
+    """A tool is looked for where a text begins: a long one with many tools takes no time."""
+    tools = tuple({**_OTHER, "name": f"tool{number}"} for number in range(128))
+    assert isinstance(_reply(_user("ab " * 1_000_000 + "weather"), tools=(*tools, _WEATHER)), Say)
+    reply = _reply(_user("weather " + "ab " * 1_000_000), tools=(*tools, _WEATHER))
+    assert isinstance(reply, Call)

@@ -162,3 +162,10 @@ def test_endless_digits() -> None:
     answer = read_upgrade(REFUSED % (b"Retry-After: " + b"9" * 5_000 + b"\r\n"))
     assert isinstance(answer, NotUpgraded)
     assert answer.retry_after == 999_999_999
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"\x0b", b"\x0c", b"\ra"])
+def test_bytes_that_no_head_has(byte: bytes) -> None:
+    """They are found here: the parser of the 101 would take long over white space before them."""
+    head = b"HTTP/1.1 101 X\r\nX:" + b" " * 16_000 + byte + b"\r\n\r\n"
+    assert read_upgrade(head) == NotUpgraded(101, "the head of the answer is malformed")

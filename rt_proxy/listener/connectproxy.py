@@ -7,6 +7,7 @@ import h11
 import trio
 
 from rt_proxy.channels.proxyurl import ProxyUrl
+from rt_proxy.realtime.headbytes import is_illegal_head
 
 #: How long the head of the answer may be, with all that goes before it.
 _HEAD_BYTES = 16_384
@@ -48,7 +49,7 @@ def _request(proxy: ProxyUrl, host: str, port: int) -> h11.Request:
 
 async def _answer(stream: trio.abc.ReceiveStream, connection: h11.Connection) -> str | None:
     """Read the answer, and not a byte more than its head may have."""
-    left = _HEAD_BYTES
+    seen = bytearray()
     while True:
         try:
             event = connection.next_event()
@@ -58,12 +59,14 @@ async def _answer(stream: trio.abc.ReceiveStream, connection: h11.Connection) ->
             return _verdict(event, connection)
         if event is not h11.NEED_DATA:  # a 1xx, which announces the answer
             continue
-        if not left:
+        if len(seen) == _HEAD_BYTES:
             return f"its answer is longer than {_HEAD_BYTES} bytes"
-        data = await stream.receive_some(left)
+        data = await stream.receive_some(_HEAD_BYTES - len(seen))
         if not data:
             return "hung up"
-        left -= len(data)
+        seen += data
+        if is_illegal_head(seen):
+            return "its answer is not HTTP"
         connection.receive_data(bytes(data))
 
 

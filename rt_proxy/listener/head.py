@@ -7,6 +7,7 @@ import attrs
 import h11
 import trio
 
+from rt_proxy.realtime.headbytes import is_illegal_head
 from rt_proxy.realtime.hello import RequestHead
 from rt_proxy.realtime.refusals import Refusal, bad_request, http_only
 
@@ -43,20 +44,22 @@ async def read_head(stream: trio.abc.ReceiveStream, limit: int) -> Opened | Refu
         None if the client left without a word.
     """
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=limit)
-    received = 0
+    seen = bytearray()
     while True:
         try:
-            data = await stream.receive_some(limit + 1 - received)
+            data = await stream.receive_some(limit + 1 - len(seen))
         except trio.BrokenResourceError:
             return None
         if not data:
             # A client that closed only its sending side still reads our answer.
-            return bad_request("The request head ended early.") if received else None
-        if not received and data[0] == _TLS_HANDSHAKE:
+            return bad_request("The request head ended early.") if seen else None
+        if not seen and data[0] == _TLS_HANDSHAKE:
             return bad_request(
                 "The client speaks TLS (https, wss); this port does not (the setting listen.tls)."
             )
-        received += len(data)
+        seen += data
+        if is_illegal_head(seen):
+            return _malformed()
         connection.receive_data(bytes(data))
         try:
             event = connection.next_event()
@@ -65,7 +68,7 @@ async def read_head(stream: trio.abc.ReceiveStream, limit: int) -> Opened | Refu
         if isinstance(event, h11.Request):
             rest, _ = connection.trailing_data
             # h11 measures only what it could not parse yet.
-            if received - len(rest) > limit:
+            if len(seen) - len(rest) > limit:
                 return _too_large(limit)
             return _opened(event, rest)
 

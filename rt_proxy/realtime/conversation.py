@@ -185,6 +185,11 @@ class Conversation:
         return self._upstream_session_id
 
     @property
+    def responses_begun(self) -> int:
+        """How many responses have begun that are followed."""
+        return self._meter.begun
+
+    @property
     def responses(self) -> int:
         """How many responses have ended."""
         return self._responses

@@ -40,8 +40,16 @@ class Tokens:
     audio_out: int = 0
 
     def __add__(self, other: "Tokens") -> "Tokens":
-        pairs = zip(attrs.astuple(self), attrs.astuple(other), strict=True)
-        return Tokens(*(one + another for one, another in pairs))
+        return Tokens(
+            self.text_in + other.text_in,
+            self.text_cached_in + other.text_cached_in,
+            self.audio_in + other.audio_in,
+            self.audio_cached_in + other.audio_cached_in,
+            self.image_in + other.image_in,
+            self.image_cached_in + other.image_cached_in,
+            self.text_out + other.text_out,
+            self.audio_out + other.audio_out,
+        )
 
     @property
     def total(self) -> int:

@@ -10,6 +10,9 @@ from typing import Any
 from rt_proxy.realtime.gauge import Gauge
 from rt_proxy.realtime.looks import value_at
 
+#: No session is that long, in milliseconds; a number beyond it is none of a place in its audio.
+_LONGEST = 10**10
+
 
 class Hearing:
     """The audio of one client, by its length (mutable: it listens).
@@ -70,4 +73,4 @@ class Hearing:
 
 def _milliseconds(event: dict[str, Any], name: str) -> int | None:
     value = value_at(event, name)
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= _LONGEST else None

@@ -20,7 +20,7 @@ Members = dict[str, str]
 
 #: Text of more bytes than this is parsed with the garbage collector held.
 _LARGE = 65_536
-#: Text with more than this beside its strings is not taken apart; in bytes.
+#: Text with more than this beside its strings is not taken apart; in bytes, and one for a string.
 _MOST_STRUCTURE = 131_072
 #: A string, also one that never ends. Nothing is given back once it was taken (possessive): else
 #: each quote of a string without an end would have all that follows it looked at again.
@@ -92,7 +92,13 @@ def is_intricate(payload: bytes) -> bool:
     """
     if len(payload) <= _MOST_STRUCTURE:
         return False
-    return len(_STRING.sub(b"", payload)) > _MOST_STRUCTURE
+    structure = position = 0
+    for string in _STRING.finditer(payload):
+        structure += string.start() - position + 1  # each string is work too
+        if structure > _MOST_STRUCTURE:
+            return True
+        position = string.end()
+    return structure + len(payload) - position > _MOST_STRUCTURE
 
 
 # The functions below take text that ``parse_object`` could read, or a part of it that is a value,

@@ -19,7 +19,7 @@ from rt_proxy.realtime.looks import object_at, text_at, value_at
 from rt_proxy.realtime.memory import Memory
 
 #: An upstream that claims more responses at once, or longer ids, is not believed.
-_ACTIVE_RESPONSES = 256
+_ACTIVE_RESPONSES = 64
 _LONGEST_ID = 256
 
 #: The audio of an assistant is a token for every so many ms, that of a user for every so many
@@ -90,12 +90,14 @@ class Meter:
         hearing: Follows the client's audio.
         spoken: Counts the characters of the upstream's audio.
         written: Counts the characters of the upstream's text.
+        begun: How many responses have begun that are followed.
     """
 
     def __init__(self) -> None:
         self.hearing = Hearing(_PCM_CHARACTERS)
         self.spoken = Gauge()
         self.written = Gauge()
+        self.begun = 0
         self._active: dict[str, _Response] = {}
         self._done = Memory()
         self._transcribed = Memory()
@@ -158,6 +160,7 @@ class Meter:
         if response_id is None or response_id in self._active or response_id in self._done:
             return
         if len(response_id) <= _LONGEST_ID and len(self._active) < _ACTIVE_RESPONSES:
+            self.begun += 1
             if _is_beside(response):
                 self._active[response_id] = _Response(Tokens(), 0.0)
                 return

@@ -5,6 +5,8 @@ from email.utils import parsedate_to_datetime
 
 import attrs
 
+from rt_proxy.realtime.headbytes import is_illegal_head
+
 _LIMIT = 16_384
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _STATUS_LINE_BYTES = 1_024
@@ -64,6 +66,8 @@ def read_upgrade(data: bytes, *, at_end: bool = False) -> Upgraded | NotUpgraded
         if end is None:
             break
         head, rest = rest[: end.end()], rest[end.end() :]
+        if is_illegal_head(head):
+            return NotUpgraded(status, "the head of the answer is malformed")
         if status == 101:
             return Upgraded(head, rest)
     too_long = len(data) > _LIMIT

@@ -132,8 +132,9 @@ class Session:
 
     def _on_upstream(self, payload: bytes) -> Verdict:
         was_in_progress = self.response_in_progress
+        begun = self._conversation.responses_begun
         verdict = self._conversation.on_upstream(payload)
-        self._note_usage()
+        self._note_usage(has_begun=self._conversation.responses_begun > begun)
         if was_in_progress and not self.response_in_progress:
             self._response_ended_at = trio.current_time()
         self._watchdog.note_expiry(self._conversation.expires_at)
@@ -149,14 +150,18 @@ class Session:
             return closing.BUDGET_SPENT
         return self._conversation.on_client(payload)
 
-    def _note_usage(self) -> None:
-        """Put on the bill what has been metered, and end the session where a budget is spent."""
+    def _note_usage(self, *, has_begun: bool) -> None:
+        """Put on the bill what has been metered, and end the session where a budget is spent.
+
+        Args:
+            has_begun: Whether a response has begun.
+        """
         bill = self._bill
         if bill is None:
             return
         metered = self._conversation.take_metered()
         self._put_on_bill(bill, metered)
-        if bill.has_budgets:
+        if bill.has_budgets and (metered or has_begun):
             self._conversation.look_at_progress()
             transcribed = any(one.kind == "transcription" for one in metered)
             if transcribed and bill.is_over():

@@ -197,7 +197,7 @@ class _Exchange:
             self._finish(SimulatorEnd("close", 1001, message))
 
     async def _tell(self, text: str) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await trio.lowlevel.checkpoint()  # others have their turn, also where the client has room
         try:
             await self._send(text)
         except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -9,6 +9,8 @@ import math
 import secrets
 from typing import Any
 
+from rt_proxy.realtime.jsontext import is_intricate, unhurried
+
 Event = dict[str, Any]
 
 _DEEPEST = 64
@@ -71,8 +73,12 @@ def read(frame: str | bytes) -> Event:
     """
     if isinstance(frame, bytes):
         raise EventRefused("invalid_event", "Binary frames are not supported; send JSON text.")
+    payload = frame.encode("utf-8", "replace")
+    if is_intricate(payload):
+        raise EventRefused("invalid_json", "The message has too many members and elements.")
     try:
-        value = json.loads(frame, parse_constant=_no_constant, parse_float=_finite)
+        with unhurried(payload):
+            value = json.loads(frame, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise EventRefused("invalid_json", "The message is not valid JSON.") from None
     if not isinstance(value, dict):

@@ -15,6 +15,8 @@ import attrs
 from rt_proxy.simulator.items import Item
 
 _ECHOED = 400
+#: A tool is looked for in so much of what was said, in characters.
+_MOST_ASKED = 4_000
 _DEEPEST = 6
 _MOST_PROPERTIES = 32
 #: Words of a tool's name that a person who wants it need not say.
@@ -98,7 +100,9 @@ def _asked(last: Item | None, wish: str) -> str:
     """Return what is asked for just now; when a tool has answered, no tool is asked for."""
     if last is None or last.fields.get("role") == "assistant":
         return wish
-    return "" if last.fields["type"] != "message" else f"{last.text} {wish}"
+    if last.fields["type"] != "message":
+        return ""
+    return f"{last.text[:_MOST_ASKED]} {wish[:_MOST_ASKED]}"
 
 
 def _chosen(
@@ -108,20 +112,21 @@ def _chosen(
         return next((tool for tool in tools if tool["name"] == tool_choice["name"]), None)
     if tool_choice == "none":
         return None
-    wanted = next((tool for tool in tools if _wants(asked, tool["name"])), None)
+    asked = asked.lower()
+    words = frozenset(re.findall(r"\w+", asked))
+    wanted = next((tool for tool in tools if _wants(asked, words, tool["name"])), None)
     if wanted is None and tool_choice == "required" and tools:
         return tools[0]
     return wanted
 
 
-def _wants(asked: str, name: str) -> bool:
+def _wants(asked: str, words: frozenset[str], name: str) -> bool:
     """Whether a text asks for a tool: by its name, or by the words that make up the name."""
-    if name and name.lower() in asked.lower():
+    if name and name.lower() in asked:
         return True
-    spoken = set(re.findall(r"\w+", asked.lower()))
     parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", name)
     telling = {part.lower() for part in parts} - _SMALL_WORDS
-    return bool(telling) and telling <= spoken
+    return bool(telling) and telling <= words
 
 
 def _words(last: Item | None, context: Sequence[Item], wish: str) -> str:

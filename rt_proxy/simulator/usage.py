@@ -100,7 +100,8 @@ class PromptCache:
             items: The context.
             remember: The next reading finds this one in the cache.
         """
-        weights = {item.id: item_tokens(item) for item in items}
+        # The same item may be referred to again and again.
+        weights = {item.id: item_tokens(item) for item in {one.id: one for one in items}.values()}
         # No item id is this long, so the instructions cannot be taken for an item.
         weights["instructions " + instructions] = Tokens(text_tokens(len(instructions)))
         given = sum(weights.values(), Tokens())
