@@ -28,6 +28,7 @@ from rt_proxy.listener.listen import (
     serve_listeners,
 )
 from rt_proxy.listener.livecertificate import LiveCertificate
+from rt_proxy.listener.pausewatch import watch_for_pauses
 from rt_proxy.listener.roster import Roster
 from rt_proxy.listener.tokenwatch import watch_tokens
 from rt_proxy.observe import SessionRecord, log_session
@@ -188,6 +189,7 @@ class Proxy:
         """Have a nursery for as long as the block lasts, and part from everybody after it."""
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(watch_tokens, self._roster, lambda: self._house.tokens)
+            self._nursery.start_soon(watch_for_pauses)
             self._nursery.start_soon(self._books.journal.run)
             others_wrote = ledger.others_wrote if isinstance(ledger, SqliteLedger) else None
             self._nursery.start_soon(self._books.keep_current, others_wrote)

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_proxy.observe.logs import JsonFormatter, TextFormatter, configure
+from rt_proxy.observe import logs
+from rt_proxy.observe.logs import JsonFormatter, TextFormatter, configure, flush_log
 
 ANYTHING = st.text() | st.integers() | st.none() | st.lists(st.text())
 
@@ -170,6 +172,7 @@ def test_configure_levels() -> None:
     logging.getLogger("trio-websocket").warning("warned")
     configure("json", "error", stream)
     logging.getLogger("rt_proxy").warning("too low")
+    flush_log()
 
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == [
         "ours",
@@ -184,6 +187,7 @@ def test_configure_again_replaces() -> None:
     configure("text", "info", first)
     configure("text", "info", second)
     logging.getLogger("rt_proxy").info("once")
+    flush_log()
 
     assert first.getvalue() == ""
     assert second.getvalue().endswith(" INFO  once\n")
@@ -203,3 +207,64 @@ def test_configure_colours_a_terminal() -> None:
 
     assert "\x1b[33m" in terminal.getvalue()
     assert "\x1b" not in file.getvalue() + as_json.getvalue()
+
+
+class StuckReader(io.StringIO):
+    """A stream that nobody reads until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read = threading.Event()
+
+    def write(self, text: str) -> int:
+        """Wait until somebody reads."""
+        self.is_read.wait()
+        return super().write(text)
+
+
+@pytest.mark.usefixtures("logging_put_back")
+def test_a_reader_that_stops_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not take waits, so many lines of it; the rest is dropped, and counted."""
+    monkeypatch.setattr(logs, "_MOST_LINES", 10)
+    monkeypatch.setattr(logs, "_LAST_SECOND", 0.01)
+    stream = StuckReader()
+    configure("text", "info", stream)
+    logger = logging.getLogger("rt_proxy")
+    for number in range(100):
+        logger.info("line %d", number)
+    flush_log()  # gives up
+    stream.is_read.set()
+    monkeypatch.setattr(logs, "_LAST_SECOND", 60)
+    flush_log()
+    logger.info("again")
+    flush_log()
+    lines = stream.getvalue().splitlines()
+    kept = [line.rsplit("  ", 1)[-1] for line in lines if "INFO" in line]
+    assert kept[:-1] == [f"line {number}" for number in range(len(kept) - 1)]
+    assert kept[-1] == "again"
+    told = [line for line in lines if "dropped" in line]
+    assert told == [f"{100 - (len(kept) - 1)} lines of the log were dropped, for nobody read it"]
+
+
+@pytest.mark.usefixtures("logging_put_back")
+def test_a_reader_that_has_left() -> None:
+    """A log that cannot be written costs nobody anything."""
+    stream = io.StringIO()
+    configure("text", "info", stream)
+    stream.close()
+    logging.getLogger("rt_proxy").info("x")
+    flush_log()
+
+
+@pytest.mark.usefixtures("logging_put_back")
+def test_retries_of_accept_once_a_minute() -> None:
+    """Trio says ten times a second, with a traceback, that there are no descriptors left."""
+    stream = io.StringIO()
+    configure("text", "info", stream)
+    configure("text", "info", stream)
+    for _ in range(20):
+        logging.getLogger("trio.serve_listeners").error("EMFILE; retrying", exc_info=failed())
+    flush_log()
+    [line] = stream.getvalue().splitlines()
+    assert " WARNING " in line
+    assert "ValueError" not in line

@@ -526,7 +526,24 @@ def test_written_file_is_for_people() -> None:
         "created = 2026-01-31 12:00:00+00:00",
         "disabled = false",
         "models = []",
+        "",
+        "# end",
     ]
+
+
+def test_a_part_of_a_written_file_changes_nothing(path: Path) -> None:
+    """However a file is cut that was written here, none of its tokens comes back or goes."""
+    store = FileTokenStore(path)
+    for name in ("alice", "bob", "carol"):
+        store.add(name, now=NOON, models=["m"])
+    store.revoke("carol")
+    whole = path.read_bytes()
+    header = whole.index(b"[[tokens]]")
+    for size in range(header, len(whole) - 1):
+        with pytest.raises(ValueError, match=r"."):
+            parse(whole[:size])
+    assert [token.name for token in parse(whole)] == ["alice", "bob", "carol"]
+    assert len(parse(whole + ALICE.encode().replace(b"alice", b"dave"))) == 4  # edited by hand
 
 
 def test_secret_is_not_in_the_file(path: Path) -> None:

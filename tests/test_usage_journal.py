@@ -1,19 +1,24 @@
 """Facts about the journal: nothing is lost on the way to the ledger, and nothing waits for it."""
 
 import logging
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from rt_proxy.errors import LedgerError
 from rt_proxy.realtime.counts import Tokens
 from rt_proxy.usage import journal as journal_module
+from rt_proxy.usage import sqliteledger
 from rt_proxy.usage.journal import Journal, fields_of
 from rt_proxy.usage.ledger import Spent
 from rt_proxy.usage.record import UsageKind, UsageRecord
+from rt_proxy.usage.sqliteledger import SqliteLedger
 
 MOMENT = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -183,6 +188,53 @@ async def test_close_writes_the_rest(autojump_clock: MockClock) -> None:
         scope.cancel("the proxy is stopped at once")
         await journal.close(2)
     assert len(ledger.kept) == 1
+
+
+@pytest.mark.log_says("it did not answer within 10 s", "is written again")
+async def test_a_ledger_that_does_not_answer(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """It is told, and tried again; what may have been kept is offered again, for it counts once."""
+    ledger = OwnLedger(seconds=1_000)
+    journal = Journal(ledger, sync=0)
+    nursery.start_soon(journal.run)
+    journal.note(record("r1"))
+    await trio.sleep(11)
+    assert (journal.failures, journal.waiting) == (1, 1)
+    ledger.seconds = 1
+    await trio.sleep(60)
+    assert (len(ledger.kept), journal.waiting) == (1, 0)
+
+
+@pytest.mark.log_says("a usage record is not in the ledger")
+async def test_a_disk_that_hangs_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The proxy ends in time, what is being written is in the log too, and nothing fails after."""
+    ledger = await SqliteLedger.open(tmp_path / "usage.db")
+    inode_of, hangs = sqliteledger._inode, threading.Event()
+    late = threading.Timer(30, hangs.set)
+    late.start()
+
+    def hang(path: Path) -> tuple[int, int]:
+        hangs.wait()
+        return inode_of(path)
+
+    monkeypatch.setattr(sqliteledger, "_inode", hang)
+    journal = Journal(ledger, sync=0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(journal.run)
+        journal.note(record("r1"))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert journal.waiting == 1
+        nursery.cancel_scope.cancel("the proxy ends")
+    await journal.close(0.1)
+    assert not hangs.is_set()
+    late.cancel()
+    assert caplog.text.count("a usage record is not in the ledger") == 1
+    assert journal.waiting == 0
+    hangs.set()
+    await ledger.aclose()
 
 
 @pytest.mark.log_says("not in the ledger", "cannot be written")

@@ -10,10 +10,10 @@ import kit
 import pytest
 import trio
 from kit import CLOSE, CONTINUATION, PING, PONG, TEXT, farewells, frame, open_house
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rt_proxy.realtime import closing
-from rt_proxy.realtime.closing import Side
+from rt_proxy.realtime.closing import Ending, Side
 from rt_proxy.session.watchdog import Watchdog
 from rt_proxy.settings import Timeouts
 
@@ -552,3 +552,50 @@ async def test_pings_that_need_no_pong(autojump_clock: MockClock) -> None:
                 assert sum(part.opcode == PING for part in peer.frames) == 10
             await client.close()
         assert (await house.record()).ending == "client_closed"
+
+
+async def test_a_process_that_stood_still(mock_clock: MockClock) -> None:
+    """Where the watchdog wakes late, what came meanwhile is read before a peer is judged."""
+    client, upstream = quiet_leg(Side.CLIENT), quiet_leg(Side.UPSTREAM)
+    timeouts = Timeouts(ping_interval=0, client_idle=15, session=0)
+    watchdog = Watchdog(client, upstream, timeouts, quiet_since=lambda: 0.0)
+    endings: list[Ending] = []
+
+    async def watch() -> None:
+        endings.append(await watchdog.run())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await wait_all_tasks_blocked()
+        mock_clock.jump(60)  # as after SIGSTOP and SIGCONT
+        await wait_all_tasks_blocked()
+        assert endings == []
+        client.data_at = 60.0  # what had come meanwhile is read
+        mock_clock.jump(2)
+        await wait_all_tasks_blocked()
+        assert endings == []
+        for _ in range(13):  # and silence counts from then on
+            assert endings == []
+            mock_clock.jump(1)
+            await wait_all_tasks_blocked()
+    assert endings == [closing.CLIENT_IDLE]
+
+
+async def test_a_process_that_stood_still_and_a_peer_that_is_silent(mock_clock: MockClock) -> None:
+    """A peer of whom nothing came is judged two seconds later."""
+    legs = quiet_leg(Side.CLIENT), quiet_leg(Side.UPSTREAM)
+    timeouts = Timeouts(ping_interval=0, client_idle=15, session=0)
+    endings: list[Ending] = []
+
+    async def watch() -> None:
+        endings.append(await Watchdog(*legs, timeouts, quiet_since=lambda: 0.0).run())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await wait_all_tasks_blocked()
+        mock_clock.jump(60)
+        await wait_all_tasks_blocked()
+        assert endings == []
+        mock_clock.jump(2)
+        await wait_all_tasks_blocked()
+    assert endings == [closing.CLIENT_IDLE]

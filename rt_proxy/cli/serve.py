@@ -19,7 +19,7 @@ from rt_proxy.cli.signals import obey_signals, receive_signals
 from rt_proxy.cli.systemd import ServiceManager, passed_sockets
 from rt_proxy.errors import RtProxyError, SettingsError
 from rt_proxy.listener.resolver import HostResolver
-from rt_proxy.observe import configure
+from rt_proxy.observe import configure, flush_log
 from rt_proxy.proxy import Proxy
 from rt_proxy.proxy import serve as serve_proxy
 from rt_proxy.settings import LogSettings, Settings
@@ -66,6 +66,7 @@ def serve(path: Path) -> None:
         clean = trio.run(_run, config, manager, sockets)
     except* RtProxyError as group:
         problems = [str(error) for error in _leaves(group)]
+    flush_log()  # what follows is said after it
     if problems:  # not said above, for up to Python 3.11.3 what is raised there becomes a group
         fail(*problems)
     if not clean:

@@ -216,6 +216,13 @@ def _sound_budget(config: Path) -> Budget | None:
 # As it comes
 
 
+def _wait_for_the_next(file: Path) -> None:
+    """Wait for a ledger in the place of one that was moved away; the next usage makes it."""
+    click.echo(f"{file} is not there any more; waiting for the next one.", err=True)
+    while not file.exists() or not file.stat().st_size:
+        time.sleep(_LOOK)
+
+
 def _follow(book: _Book, *, as_json: bool) -> NoReturn:
     """Print each row as it comes; Ctrl-C is how one leaves.
 
@@ -226,6 +233,9 @@ def _follow(book: _Book, *, as_json: bool) -> NoReturn:
         row = last_row(book.connection)
         click.echo(f"Waiting for what is written to {book.file}; Ctrl-C ends it.", err=True)
         while True:
+            if not book.file.exists():
+                _wait_for_the_next(book.file)
+                row = 0
             with closing(open_to_read(book.file)) as connection:
                 if last_row(connection) < row:
                     row = 0  # another ledger, of which nothing was printed yet

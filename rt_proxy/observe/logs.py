@@ -6,8 +6,13 @@ Fields come with a record as ``extra={"fields": {...}}``. Only a program calls
 
 import json
 import logging
+import math
+import queue
 import re
+import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -22,6 +27,11 @@ _COLOURS = {
     logging.CRITICAL: "\x1b[31m",
 }
 _PLAIN = "\x1b[0m"
+#: So many lines wait for whoever reads the log; some megabytes.
+_MOST_LINES = 10_000
+#: What is left is written in so much time at the end, in seconds.
+_LAST_SECOND = 1.0
+_MINUTE = 60.0
 
 
 class TextFormatter(logging.Formatter):
@@ -77,16 +87,100 @@ def configure(format: LogFormat, level: LogLevel, stream: TextIO) -> None:  # no
         level: The least level that is written.
         stream: Such as ``sys.stderr``.
     """
-    handler = logging.StreamHandler(stream)
+    root = logging.getLogger()
+    handler = next(
+        (one for one in root.handlers if isinstance(one, LineWriter) and one.stream is stream), None
+    )
+    for former in root.handlers[:]:
+        if former is not handler:
+            root.removeHandler(former)
+            former.close()
+    if handler is None:
+        handler = LineWriter(stream)
+        root.addHandler(handler)
     handler.setFormatter(
         JsonFormatter() if format == "json" else TextFormatter(colour=stream.isatty())
     )
-    root = logging.getLogger()
-    for former in root.handlers[:]:
-        root.removeHandler(former)
-    root.addHandler(handler)
     root.setLevel(logging.WARNING)
     logging.getLogger("rt_proxy").setLevel(level.upper())
+    listening = logging.getLogger("trio.serve_listeners")
+    if not any(isinstance(one, OncePerMinute) for one in listening.filters):
+        listening.addFilter(OncePerMinute())
+
+
+def flush_log() -> None:
+    """Wait until what was logged is written, for a second at most."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+class LineWriter(logging.Handler):
+    """Writes lines to a stream from a thread of its own, so that its reader stops nobody.
+
+    Whoever reads a pipe may stop reading, and what is written to it waits then. Lines wait in
+    memory, so many of them; the others are dropped, and it is said how many those were.
+    ``logging`` closes it at the end of the program; that takes a second at most.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.stream = stream
+        self._lines: queue.Queue[str | None] = queue.Queue(_MOST_LINES)
+        self._dropped = 0
+        threading.Thread(target=self._write_all, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have a record written; never waits."""
+        line = self.format(record)
+        if self._dropped and self._lines.full():
+            self._dropped += 1
+            return
+        if self._dropped:
+            line = f"{self._dropped} lines of the log were dropped, for nobody read it\n{line}"
+            self._dropped = 0
+        try:
+            self._lines.put_nowait(f"{line}\n")
+        except queue.Full:
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """Wait until all is written, for a second at most."""
+        end = time.monotonic() + _LAST_SECOND
+        with self._lines.all_tasks_done:
+            while self._lines.unfinished_tasks and (left := end - time.monotonic()) > 0:
+                self._lines.all_tasks_done.wait(left)
+
+    def close(self) -> None:
+        """Write the rest, for a second at most, and end the thread if it can be."""
+        self.flush()
+        with suppress(queue.Full):
+            self._lines.put_nowait(None)
+        super().close()
+
+    def _write_all(self) -> None:
+        while (line := self._lines.get()) is not None:
+            with suppress(OSError, ValueError):  # nobody reads it any more, or it was closed
+                self.stream.write(line)
+                self.stream.flush()
+            self._lines.task_done()
+
+
+class OncePerMinute(logging.Filter):
+    """Lets one record through in a minute, as a warning without its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = -math.inf
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a record is written."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + _MINUTE
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.exc_info = record.exc_text = None
+        return True
 
 
 def _time(record: logging.LogRecord) -> str:

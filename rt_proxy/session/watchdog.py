@@ -23,6 +23,10 @@ from rt_proxy.settings import Timeouts, no_limit_if_zero
 #: A session that an upstream gives longer than this, in seconds, has no end to speak of.
 _LONGEST_SESSION = 7 * 24 * 3600
 
+#: Whoever wakes so many seconds late was kept from running, and gives the pumps so many more.
+_LATE = 1.0
+_CATCHING_UP = 2.0
+
 _FRAME_STALLED = {
     Side.CLIENT: closing.CLIENT_FRAME_STALLED,
     Side.UPSTREAM: closing.UPSTREAM_FRAME_STALLED,
@@ -140,9 +144,20 @@ class Watchdog:
                 if stalled is not None:
                     return stalled
                 wake = min(wake, beat.due(now))
-            # The upstream may have set its limit while a ping was under way.
-            with trio.CancelScope(deadline=min(wake, self._expires)) as self._sleep:
-                await trio.sleep_forever()
+            await self._sleep_until(wake)
+
+    async def _sleep_until(self, wake: float) -> None:
+        """Sleep until a limit could run out, or the upstream's own, if that is sooner.
+
+        Where this wakes late the whole process stood still: what the peers sent meanwhile waits
+        to be read, and nothing of it may count against them before it could be.
+        """
+        # The upstream may have set its limit while a ping was under way.
+        with trio.CancelScope(deadline=min(wake, self._expires)) as self._sleep:
+            await trio.sleep_forever()
+        while trio.current_time() > wake + _LATE:
+            wake = trio.current_time() + _CATCHING_UP
+            await trio.sleep_until(wake)
 
     async def _beat(self, beat: _Heartbeat, now: float) -> Ending | None:
         try:

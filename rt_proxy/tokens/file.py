@@ -36,8 +36,12 @@ _logger = logging.getLogger("rt_proxy.tokens")
 _HEADER = """\
 # The tokens that let clients in; `rt-proxy token` writes this file and keeps no comments.
 # Secrets are not in here, only their SHA-256. Edits take effect at once: `disabled = true` revokes.
+# Keep the line `# end` after the last token: a file that has lost it changes nothing.
 
 """
+#: By this line a file is known that was written here, and by the other one that it is whole.
+_WRITTEN_HERE = b"# Keep the line `# end`"
+_END = b"# end"
 
 
 class FileTokenStore(MemoryTokenStore):
@@ -159,6 +163,9 @@ def parse(content: bytes) -> tuple[Token, ...]:
         ValueError: The content is broken; every problem is named with its place,
             and no value is repeated.
     """
+    lines = content.splitlines()
+    if _END not in lines and any(line.startswith(_WRITTEN_HERE) for line in lines):
+        raise ValueError("is not whole: the line `# end` is missing, after the last token")
     try:
         document = tomllib.loads(content.decode("utf-8-sig"), parse_float=exact_number)
     except RecursionError:
@@ -195,7 +202,7 @@ def render(tokens: tuple[Token, ...]) -> bytes:
     said = [
         {key: value for key, value in row.items() if _says_something(key, value)} for row in rows
     ]
-    return (_HEADER + tomli_w.dumps({"tokens": said})).encode()
+    return f"{_HEADER}{tomli_w.dumps({'tokens': said})}\n".encode() + _END + b"\n"
 
 
 def _says_something(key: str, value: object) -> bool:

@@ -7,7 +7,7 @@ session waits for a disk, and no record is forgotten while there is memory for i
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import attrs
@@ -52,6 +52,8 @@ class Journal:
         # Half of the time for waiting, so that as much is left for the writing.
         self._wait = sync / 2
         self._waiting: deque[UsageRecord] = deque()
+        #: What is being written.
+        self._under_way: list[UsageRecord] = []
         self._noted = trio.Event()
         self._writing = trio.Lock()
         self._is_failing = False
@@ -61,11 +63,11 @@ class Journal:
     @property
     def waiting(self) -> int:
         """How many records are not in the ledger yet."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._under_way)
 
     def note(self, record: UsageRecord) -> None:
         """Take a record; it is written soon. Never waits."""
-        if self._is_closed or len(self._waiting) >= _MOST_WAITING:
+        if self._is_closed or self.waiting >= _MOST_WAITING:
             self._write_to_log(record)
             return
         self._waiting.append(record)
@@ -130,8 +132,9 @@ class Journal:
         with trio.move_on_after(seconds, shield=True):
             await self._write_all()
         self._is_closed = True
-        while self._waiting:
-            self._write_to_log(self._waiting.popleft())
+        for record in (*self._under_way, *self._waiting):
+            self._write_to_log(record)
+        self._waiting.clear()
 
     async def _write_all(self) -> bool:
         async with self._writing:
@@ -141,19 +144,17 @@ class Journal:
         """Write what waits now; return whether the ledger took it."""
         left = len(self._waiting)
         while left > 0:
-            batch = [self._waiting[index] for index in range(min(left, _BATCH))]
+            self._under_way = [self._waiting.popleft() for _ in range(min(left, _BATCH))]
+            left -= len(self._under_way)
+            is_written = False
             try:
-                await self._ledger.write(batch)
-            except LedgerError as error:
-                self._note_failure(str(error))
+                is_written = await self._write(self._under_way)
+            finally:
+                if not is_written:
+                    self._put_back()
+                self._under_way = []
+            if not is_written:
                 return False
-            except Exception:  # an embedder's own ledger may fail; the sessions need not
-                _logger.exception("the ledger raised")
-                self._note_failure("it raised")
-                return False
-            for _ in batch:
-                self._waiting.popleft()
-            left -= len(batch)
         if not self._waiting and self._noted.is_set():  # else the writing task waits for this one
             self._noted = trio.Event()
         if self._is_failing:
@@ -161,6 +162,26 @@ class Journal:
             self._next_reminder = -math.inf
             _logger.warning("the usage ledger is written again")
         return True
+
+    async def _write(self, batch: Sequence[UsageRecord]) -> bool:
+        """Write a batch; return whether the ledger took it, in time."""
+        why = f"it did not answer within {_PATIENCE:g} s"
+        try:
+            with trio.move_on_after(_PATIENCE):
+                await self._ledger.write(batch)
+                return True
+        except LedgerError as error:
+            why = str(error)
+        except Exception:  # an embedder's own ledger may fail; the sessions need not
+            _logger.exception("the ledger raised")
+            why = "it raised"
+        self._note_failure(why)
+        return False
+
+    def _put_back(self) -> None:
+        """Have a batch wait again; the ledger keeps what it has after all only once."""
+        if not self._is_closed:
+            self._waiting.extendleft(reversed(self._under_way))
 
     def _note_failure(self, why: str) -> None:
         self.failures += 1
@@ -172,7 +193,7 @@ class Journal:
                 "usage is kept in memory, for the ledger cannot be written: %s"
                 " (records that wait: %d)",
                 why,
-                len(self._waiting),
+                self.waiting,
             )
 
     def _write_to_log(self, record: UsageRecord) -> None:

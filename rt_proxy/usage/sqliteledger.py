@@ -65,7 +65,7 @@ class SqliteLedger:
     async def open(cls, path: Path, *, keep_days: int = 0) -> "SqliteLedger":
         """Open a ledger, made where there is none, and delete some rows that are too old.
 
-        Cancelling waits for the thread, and leaves the ledger closed.
+        Cancelling leaves the thread to itself.
 
         Args:
             path: The file.
@@ -84,7 +84,7 @@ class SqliteLedger:
     async def write(self, records: Sequence[UsageRecord]) -> None:
         """Keep records, all or none of them; one that is kept already is not kept twice.
 
-        Cancelling waits for the thread: the records are kept then, or an error is lost.
+        Cancelling leaves the thread to itself: the records may be kept then, or not.
 
         Raises:
             LedgerError: They cannot be kept now.
@@ -109,7 +109,7 @@ class SqliteLedger:
     async def spent(self, token_id: str | None, since: datetime | None) -> Spent:
         """Return what a token has spent since a moment; None: every token, since ever.
 
-        Cancelling is safe; it waits for the thread.
+        Cancelling is safe.
 
         Raises:
             LedgerError: It cannot be read now.
@@ -119,7 +119,7 @@ class SqliteLedger:
     async def others_wrote(self) -> bool:
         """Return whether another process has written since this was asked last.
 
-        Cancelling is safe; it waits for the thread.
+        Cancelling is safe.
 
         Raises:
             LedgerError: The ledger cannot be read now.
@@ -140,12 +140,16 @@ class SqliteLedger:
     async def aclose(self) -> None:
         """Put everything into the one file, and close it; the next call opens it again.
 
-        Cancelling waits for the thread.
+        Cancelling leaves the thread to itself.
         """
-        await trio.to_thread.run_sync(self._close, limiter=self._limiter)
+        await trio.to_thread.run_sync(self._close, abandon_on_cancel=True, limiter=self._limiter)
 
     async def _call(self, action: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
-        """Do something with the open file, in a thread, one at a time."""
+        """Do something with the open file, in a thread, one at a time.
+
+        A thread that a disk keeps is left alone when this is cancelled; until it is done nobody
+        else can do anything with the file.
+        """
 
         def call() -> _Answer:
             try:
@@ -155,7 +159,7 @@ class SqliteLedger:
                 self._drop_connection()
                 raise LedgerError(f"{self._path}: {reason_of(error)}") from error
 
-        return await trio.to_thread.run_sync(call, limiter=self._limiter)
+        return await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._limiter)
 
     def _open_connection(self) -> sqlite3.Connection:
         """Return the connection, to the file that has the path now."""
@@ -163,6 +167,7 @@ class SqliteLedger:
             return self._connection
         if self._connection is not None:
             self._leave(self._connection)
+            self._inode = (0, 0)  # another file may be given the same number
         self._connection = open_to_write(self._path)
         inode = _inode(self._path)
         if inode != self._inode:  # what is in it already is looked up where it is wanted
