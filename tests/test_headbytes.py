@@ -20,6 +20,15 @@ def test_illegal(byte: bytes) -> None:
         assert is_illegal_head(head)
 
 
+@pytest.mark.parametrize("byte", [b"\0", b"\ra"])
+def test_byte_by_byte(byte: bytes) -> None:
+    """What was found good is not looked at again, but for a CR at its end."""
+    head = GOOD + b"Y: " + byte
+    found = [is_illegal_head(head[:size], size - 1) for size in range(1, len(head) + 1)]
+    assert found.index(True) == len(head) - 1
+    assert not is_illegal_head(head + b"Z", len(head) + 1)
+
+
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
 def test_behind_the_head(end: bytes) -> None:
     """What comes after the head is none of it: frames may have any bytes."""

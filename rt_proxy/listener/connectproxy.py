@@ -65,7 +65,7 @@ async def _answer(stream: trio.abc.ReceiveStream, connection: h11.Connection) ->
         if not data:
             return "hung up"
         seen += data
-        if is_illegal_head(seen):
+        if is_illegal_head(seen, len(seen) - len(data)):
             return "its answer is not HTTP"
         connection.receive_data(bytes(data))
 

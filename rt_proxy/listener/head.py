@@ -58,7 +58,7 @@ async def read_head(stream: trio.abc.ReceiveStream, limit: int) -> Opened | Refu
                 "The client speaks TLS (https, wss); this port does not (the setting listen.tls)."
             )
         seen += data
-        if is_illegal_head(seen):
+        if is_illegal_head(seen, len(seen) - len(data)):
             return _malformed()
         connection.receive_data(bytes(data))
         try:

@@ -12,9 +12,14 @@ _ILLEGAL = re.compile(rb"[\x00\x0b\x0c]|\r[^\n]")
 _HEAD_END = re.compile(rb"\n\r?\n")
 
 
-def is_illegal_head(data: bytes | bytearray) -> bool:
-    """Whether what has come of a head, and perhaps of what follows it, cannot become a good one."""
-    illegal = _ILLEGAL.search(data)
+def is_illegal_head(data: bytes | bytearray, since: int = 0) -> bool:
+    """Whether what has come of a head, and perhaps of what follows it, cannot become a good one.
+
+    Args:
+        data: What has come.
+        since: So much of it was found good before.
+    """
+    illegal = _ILLEGAL.search(data, max(0, since - 1))  # a CR may have been the last
     if illegal is None:
         return False
     end = _HEAD_END.search(data)
