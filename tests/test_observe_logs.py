@@ -268,3 +268,15 @@ def test_retries_of_accept_once_a_minute() -> None:
     [line] = stream.getvalue().splitlines()
     assert " WARNING " in line
     assert "ValueError" not in line
+
+
+@pytest.mark.usefixtures("logging_put_back")
+def test_a_record_that_cannot_be_formatted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever logs something wrong goes on."""
+    monkeypatch.setattr(logs.LineWriter, "handleError", lambda *_: None)
+    stream = io.StringIO()
+    configure("text", "info", stream)
+    logging.getLogger("elsewhere").warning("%d of nothing", "x")
+    logging.getLogger("elsewhere").warning("next")
+    flush_log()
+    assert stream.getvalue().endswith("next\n")

@@ -131,7 +131,11 @@ class LineWriter(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Have a record written; never waits."""
-        line = self.format(record)
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - as in logging: who logs something wrong goes on
+            self.handleError(record)
+            return
         if self._dropped and self._lines.full():
             self._dropped += 1
             return
