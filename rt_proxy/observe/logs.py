@@ -7,6 +7,7 @@ Fields come with a record as ``extra={"fields": {...}}``. Only a program calls
 import json
 import logging
 import math
+import os
 import queue
 import re
 import threading
@@ -119,7 +120,7 @@ class LineWriter(logging.Handler):
 
     Whoever reads a pipe may stop reading, and what is written to it waits then. Lines wait in
     memory, so many of them; the others are dropped, and it is said how many those were.
-    ``logging`` closes it at the end of the program; that takes a second at most.
+    ``logging`` flushes and closes it at the end of the program.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -127,7 +128,12 @@ class LineWriter(logging.Handler):
         self.stream = stream
         self._lines: queue.Queue[str | None] = queue.Queue(_MOST_LINES)
         self._dropped = 0
-        threading.Thread(target=self._write_all, name="log", daemon=True).start()
+        try:
+            self._descriptor: int | None = stream.fileno()
+        except (OSError, ValueError):  # such as a StringIO
+            self._descriptor = None
+        self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
+        self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Have a record written; never waits."""
@@ -155,18 +161,30 @@ class LineWriter(logging.Handler):
                 self._lines.all_tasks_done.wait(left)
 
     def close(self) -> None:
-        """Write the rest, for a second at most, and end the thread if it can be."""
-        self.flush()
+        """Write the rest and end the thread, for a second at most.
+
+        It is waited for, because a thread that wants to run while the interpreter ends is
+        killed, on a host without libgcc with the whole process.
+        """
         with suppress(queue.Full):
             self._lines.put_nowait(None)
+            self._thread.join(_LAST_SECOND)
         super().close()
 
     def _write_all(self) -> None:
         while (line := self._lines.get()) is not None:
             with suppress(OSError, ValueError):  # nobody reads it any more, or it was closed
-                self.stream.write(line)
-                self.stream.flush()
+                self._write(line)
             self._lines.task_done()
+
+    def _write(self, line: str) -> None:
+        if self._descriptor is None:
+            self.stream.write(line)
+            return
+        # Not by the stream: its lock would be held for as long as nobody reads, and others need it.
+        data = line.encode(self.stream.encoding or "utf-8", "backslashreplace")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
 
 
 class OncePerMinute(logging.Filter):

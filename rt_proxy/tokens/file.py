@@ -164,7 +164,8 @@ def parse(content: bytes) -> tuple[Token, ...]:
             and no value is repeated.
     """
     lines = content.splitlines()
-    if _END not in lines and any(line.startswith(_WRITTEN_HERE) for line in lines):
+    is_ours = any(line.startswith(_WRITTEN_HERE) for line in lines)
+    if (is_ours and _END not in lines) or _HEADER.encode().startswith(content):
         raise ValueError("is not whole: the line `# end` is missing, after the last token")
     try:
         document = tomllib.loads(content.decode("utf-8-sig"), parse_float=exact_number)

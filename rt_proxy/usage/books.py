@@ -17,7 +17,7 @@ from rt_proxy.errors import LedgerError
 from rt_proxy.settings import Budget
 from rt_proxy.usage.bill import Bill
 from rt_proxy.usage.budgets import Account, BudgetState, Purse
-from rt_proxy.usage.journal import Journal, of_record
+from rt_proxy.usage.journal import PATIENCE, Journal, of_record
 from rt_proxy.usage.ledger import NoLedger, Spent
 from rt_proxy.usage.prices import UnknownPrices
 from rt_proxy.usage.record import PriceFunction, UsageRecord
@@ -181,13 +181,15 @@ class Books:
         Raises:
             LedgerError: The ledger cannot be read now.
         """
-        async with self._asking[token_id]:
-            known = self._known_sums.get(token_id)
-            if known is None or known.since != since or known.is_old(trio.current_time()):
-                spent = await self.journal.spent(token_id, since, lambda: None)
-                known = _KnownSum(spent, since, trio.current_time())
-                self._known_sums[token_id] = known
-        return known.spent
+        with trio.move_on_after(PATIENCE):
+            async with self._asking[token_id]:
+                known = self._known_sums.get(token_id)
+                if known is None or known.since != since or known.is_old(trio.current_time()):
+                    spent = await self.journal.spent(token_id, since, lambda: None)
+                    known = _KnownSum(spent, since, trio.current_time())
+                    self._known_sums[token_id] = known
+            return known.spent
+        raise LedgerError(f"it did not answer within {PATIENCE:g} s")
 
     async def keep_current(self, others_wrote: Callable[[], Awaitable[bool]] | None) -> None:
         """Take up, for ever, what is in the ledger and not known here. Cancelling is safe.

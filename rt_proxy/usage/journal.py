@@ -28,7 +28,7 @@ _BATCH = 1_000
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 #: How long a question to the ledger may take, the writing before it included, in seconds.
-_PATIENCE = 10.0
+PATIENCE = 10.0
 #: How often it is said again that a ledger cannot be written, in seconds.
 _REMINDER = 60.0
 
@@ -54,6 +54,8 @@ class Journal:
         self._waiting: deque[UsageRecord] = deque()
         #: What is being written.
         self._under_way: list[UsageRecord] = []
+        #: What waits may be in the ledger already: nobody knows what became of the last write.
+        self._is_doubtful = False
         self._noted = trio.Event()
         self._writing = trio.Lock()
         self._is_failing = False
@@ -100,9 +102,10 @@ class Journal:
         Raises:
             LedgerError: The ledger cannot be read now, or does not answer in time.
         """
-        with trio.move_on_after(_PATIENCE):
+        with trio.move_on_after(PATIENCE):
             async with self._writing:
-                await self._write_waiting()
+                if not await self._write_waiting() and self._is_doubtful:
+                    raise LedgerError("it may have kept what it did not acknowledge")
                 begin()
                 waiting = [
                     of_record(record)
@@ -111,7 +114,7 @@ class Journal:
                     if since is None or record.time >= since
                 ]
                 return sum(waiting, await self._read(token_id, since))
-        raise LedgerError(f"it did not answer within {_PATIENCE:g} s")
+        raise LedgerError(f"it did not answer within {PATIENCE:g} s")
 
     async def _read(self, token_id: str | None, since: datetime | None) -> Spent:
         try:
@@ -149,12 +152,16 @@ class Journal:
             is_written = False
             try:
                 is_written = await self._write(self._under_way)
+            except BaseException:
+                self._is_doubtful = True
+                raise
             finally:
                 if not is_written:
                     self._put_back()
                 self._under_way = []
             if not is_written:
                 return False
+            self._is_doubtful = False
         if not self._waiting and self._noted.is_set():  # else the writing task waits for this one
             self._noted = trio.Event()
         if self._is_failing:
@@ -165,14 +172,16 @@ class Journal:
 
     async def _write(self, batch: Sequence[UsageRecord]) -> bool:
         """Write a batch; return whether the ledger took it, in time."""
-        why = f"it did not answer within {_PATIENCE:g} s"
+        why = f"it did not answer within {PATIENCE:g} s"
         try:
-            with trio.move_on_after(_PATIENCE):
+            with trio.move_on_after(PATIENCE):
                 await self._ledger.write(batch)
                 return True
+            self._is_doubtful = True
         except LedgerError as error:
             why = str(error)
         except Exception:  # an embedder's own ledger may fail; the sessions need not
+            self._is_doubtful = True
             _logger.exception("the ledger raised")
             why = "it raised"
         self._note_failure(why)
